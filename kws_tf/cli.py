@@ -1,0 +1,55 @@
+"""What all command lines share: help with defaults, errors in one sentence, exit codes."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from kws_tf.errors import KwsError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows each option's default and keeps the description's line breaks."""
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Returns an argument parser in the project's style.
+
+    Args:
+        description: What the script does, usually its module docstring.
+    """
+    return argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a script's ``main`` and exits with its code.
+
+    A ``KwsError`` becomes one line on stderr and exit code 2, a full disk likewise; Ctrl-C
+    becomes exit code 130. Anything else is a bug and keeps its traceback.
+
+    Args:
+        main: Returns an exit code; ``None`` is 0.
+    """
+    try:
+        code = main() or 0
+    except KwsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has left; leave quietly as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        print(f"error: the disk is full{where}; free some space and run again", file=sys.stderr)
+        code = EXIT_BAD_INPUT
+    sys.exit(code)

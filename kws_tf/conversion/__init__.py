@@ -1,0 +1,1 @@
+"""From a trained run to an int8 .tflite whose scales are the trained clips."""

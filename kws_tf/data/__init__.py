@@ -1,0 +1,1 @@
+"""From features to batches: labels, records, augmentation, tf.data pipeline."""

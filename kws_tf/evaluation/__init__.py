@@ -1,0 +1,1 @@
+"""Accuracy in the TFLite interpreter and under TFLite Micro."""

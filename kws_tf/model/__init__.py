@@ -1,0 +1,1 @@
+"""Quantizers, the quantized LSTM and the keyword spotter built of them."""

@@ -1,0 +1,6 @@
+"""Makes ``kws_tf`` importable from a checkout without installing it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
