@@ -1,0 +1,690 @@
+"""A speech data set made on the spot: words spoken by espeak-ng in Speech Commands' layout.
+
+espeak-ng and its voices come with the package espeakng-loader, so nothing is downloaded. Its C
+API keeps global state that leaks from one utterance into the next (oscillator phases, echo
+buffers), so clips are rendered in fixed batches, each in a fresh process: the bytes depend on the
+settings alone, not on the number of processes. This module never imports TensorFlow, which keeps
+those processes light.
+
+API: https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
+"""
+
+import ctypes
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import unicodedata
+import wave
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.errors import KwsError
+
+KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+UNKNOWN_WORDS = (
+    *("bed", "bird", "cat", "dog", "eight", "five", "four", "happy", "house", "marvin", "nine"),
+    *("one", "seven", "sheila", "six", "three", "tree", "two", "wow", "zero"),
+    *("backward", "forward", "follow", "learn", "visual"),
+)
+PARTITIONS = ("training", "validation", "testing")
+SPEECH_FOLDER = "speech_commands"
+TEST_FOLDER = "test_set"
+DESCRIPTION_FILE = "dataset.json"
+RECIPE_VERSION = 1  # raise it whenever the same settings would give other clips
+
+ACCENTS = (
+    *("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland"),
+    *("en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
+)
+# espeak-ng's voice variants, female and male. Those that sound nearly alike (by log-mel distance
+# over 35 words) share a partition; whispering, croaking, robotic and strongly echoing ones, and
+# those whose words are seldom recognised from the other variants' words, are left out.
+VARIANTS = {
+    "training": (
+        ("f1", "f2", "f5", "Annie", "aunty", "belinda", "linda", "steph", "steph2", "steph3"),
+        (
+            *(
+                "m1",
+                "m3",
+                "m4",
+                "m5",
+                "m6",
+                "m7",
+                "Alex",
+                "Mike",
+                "Nguyen",
+                "Mario",
+                "max",
+                "boris",
+            ),
+            *("adam", "klatt6", "benjamin", "edward2", "Reed", "mike2", "klatt", "klatt2", "david"),
+            *("Diogo", "Henrique", "Hugo", "michel", "miguel", "Denis", "victor", "Gene", "Gene2"),
+            *("iven", "iven3", "iven4", "paul", "ed", "john", "travis", "AnxiousAndy"),
+        ),
+    ),
+    "validation": (
+        ("f3", "grandma"),
+        ("m2", "Michael", "gustave", "marcelo", "quincy", "antonio", "Tweaky"),
+    ),
+    "testing": (
+        ("f4", "Andrea", "anika"),
+        (
+            *("rob", "robert", "pedro", "Storm", "sandro", "Andy"),
+            *("klatt3", "klatt4", "klatt5", "edward"),
+        ),
+    ),
+}
+
+_CLIPS_PER_BATCH = 256
+_CLIPS_PER_SPEAKER = 1.5  # of one word
+_FASTEST_RATE = 300  # words a minute; beyond it words blur
+_BACKGROUND_DBFS = -25.0
+_BABBLE = (
+    "The weather was fine when we left the harbour, and nobody thought of rain.",
+    "She asked whether the kitchen table had been moved again during the night.",
+    "My brother bought a pound of apples and a newspaper at the corner shop.",
+    "Most people agree that the old bridge should be painted before winter comes.",
+    "We could hear music from the garden, though the windows were all shut.",
+    "They talked about the journey, about money, and about what to cook for dinner.",
+)
+
+
+@dataclass(frozen=True)
+class SynthesisSettings:
+    """What is spoken, how often, and in which format. The settings determine every byte.
+
+    Attributes:
+        words: The keywords; lower-cased.
+        unknown_words: Other words, for the unknown class; keywords among them are left out.
+        clips_per_word: Clips of each keyword over all partitions, at least 3.
+        clips_per_unknown_word: Clips of each other word over all partitions, at least 3.
+        validation_share: Share of a word's clips spoken by validation voices.
+        testing_share: Share of a word's clips spoken by testing voices.
+        seed: Any integer; another seed gives other speakers and clips.
+        sample_rate: Hz, at most espeak-ng's own 22,050.
+        seconds: Length of a clip.
+        noise_seconds: Length of each background recording.
+
+    Raises:
+        KwsError: A value is out of range, or a word cannot be spoken.
+    """
+
+    words: tuple[str, ...] = KEYWORDS
+    unknown_words: tuple[str, ...] = UNKNOWN_WORDS
+    clips_per_word: int = 200
+    clips_per_unknown_word: int = 25
+    validation_share: float = 0.1
+    testing_share: float = 0.15
+    seed: int = 0
+    sample_rate: int = 16_000
+    seconds: float = 1.0
+    noise_seconds: float = 30.0
+
+    def __post_init__(self):
+        """Normalises the words and checks every value."""
+        words = tuple(_checked_word(word) for word in self.words)
+        unknown = tuple(dict.fromkeys(_checked_word(word) for word in self.unknown_words))
+        if not words:
+            raise KwsError("no word to synthesise; give at least one")
+        repeated = [word for word, count in Counter(words).items() if count > 1]
+        if repeated:
+            raise KwsError(f"the word '{repeated[0]}' is given twice; give each word once")
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "unknown_words", tuple(w for w in unknown if w not in words))
+        for name in ("clips_per_word", "clips_per_unknown_word"):
+            if getattr(self, name) < 3:
+                raise KwsError(f"{name} is {getattr(self, name)}; 3 partitions need at least 3")
+        if not (
+            0 < self.validation_share < 1
+            and 0 < self.testing_share < 1
+            and self.validation_share + self.testing_share < 1
+        ):
+            raise KwsError("the shares for validation and testing must be positive, sum below 1")
+        if not 8_000 <= self.sample_rate <= 22_050:
+            raise KwsError(f"the sample rate is {self.sample_rate} Hz; give 8,000 to 22,050")
+        if not 0.25 <= self.seconds <= 5:
+            raise KwsError(f"clips of {self.seconds} s; give 0.25 to 5 seconds")
+        if self.noise_seconds < self.seconds:
+            raise KwsError("background recordings are shorter than a clip; raise noise_seconds")
+
+    @property
+    def digest(self) -> str:
+        """Ten hex digits that name these settings, fit for the name of a cache folder."""
+        return hashlib.sha256(json.dumps(_description(self)).encode()).hexdigest()[:10]
+
+    def counts(self, word: str) -> dict[str, int]:
+        """Returns how many clips of a word each partition gets, at least one each."""
+        total = self.clips_per_word if word in self.words else self.clips_per_unknown_word
+        validation = max(1, round(total * self.validation_share))
+        testing = max(1, round(total * self.testing_share))
+        validation = min(validation, total - 2)
+        testing = min(testing, total - 1 - validation)
+        return {
+            "training": total - validation - testing,
+            "validation": validation,
+            "testing": testing,
+        }
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A synthetic speaker: an accent and a variant of espeak-ng with habits of its own.
+
+    Attributes:
+        name: Eight hex digits that the official rule puts into ``partition``.
+        partition: One of ``PARTITIONS``.
+        voice: ``accent+variant``, as espeak-ng names it.
+        pitch: Base pitch, 0 to 99 in espeak-ng's scale.
+        rate: Words a minute.
+        size: Factor on all frequencies, as a shorter (> 1) or longer vocal tract gives.
+    """
+
+    name: str
+    partition: str
+    voice: str
+    pitch: float
+    rate: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One file to make: a speaker says a word for the ``repetition``-th time."""
+
+    word: str
+    speaker: Speaker
+    repetition: int
+
+    @property
+    def path(self) -> str:
+        """Path in the data set: ``<word>/<speaker>_nohash_<repetition>.wav``."""
+        return f"{self.word}/{self.speaker.name}_nohash_{self.repetition}.wav"
+
+
+def make_dataset(
+    target_dir: str | os.PathLike,
+    settings: SynthesisSettings | None = None,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Makes the data set, or finds it made.
+
+    The folder gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech
+    Commands v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are
+    nowhere else but in the testing partition) and ``dataset.json`` (the settings). It appears
+    under its name only when complete.
+
+    Callers that are scripts need the usual ``if __name__ == "__main__"`` guard, because
+    processes are started by ``spawn``.
+
+    Args:
+        target_dir: Folder to make; it must be absent, empty, or made earlier with the same
+            settings, in which case it is returned at once.
+        settings: What to make; by default the ten keywords and 25 other words.
+        jobs: Processes at a time; by default one for each core. It does not change the result.
+        progress: Whether to report progress on stderr.
+
+    Returns:
+        ``target_dir``.
+
+    Raises:
+        KwsError: The folder holds something else or cannot be written, espeak-ng is missing or
+            fails, or a word does not fit into the clip.
+    """
+    settings = settings or SynthesisSettings()
+    target = Path(target_dir).expanduser().absolute()
+    if jobs is not None and jobs < 1:
+        raise KwsError(f"{jobs} processes; give at least 1")
+    if _is_made(target, settings):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workshop = tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}-unfinished-", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise KwsError(
+            f"cannot write to {target.parent} ({error.strerror}); choose another folder"
+        ) from error
+    with workshop as folder:
+        made = Path(folder) / "dataset"
+        _build(made, settings, jobs or os.cpu_count() or 1, progress)
+        # Another process may have finished the same data set meanwhile.
+        if not _is_made(target, settings):
+            if target.is_dir():
+                target.rmdir()  # empty, as _is_made says
+            os.replace(made, target)
+    return target
+
+
+def count_clips(dataset_dir: str | os.PathLike) -> dict[str, dict[str, int]]:
+    """Counts the clips of a made data set.
+
+    Args:
+        dataset_dir: A folder from ``make_dataset``.
+
+    Returns:
+        Word to counts by partition, in alphabetical order.
+    """
+    speech = Path(dataset_dir) / SPEECH_FOLDER
+    table = {}
+    for folder in sorted(speech.iterdir()):
+        if not folder.name.startswith("_"):
+            found = Counter(
+                partition_of(path.name.split("_nohash_")[0]) for path in folder.glob("*.wav")
+            )
+            table[folder.name] = {partition: found[partition] for partition in PARTITIONS}
+    return table
+
+
+def partition_of(speaker: str) -> str:
+    """Returns the partition of a speaker by the official rule, 10 % each held out.
+
+    ``which_set`` of
+    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/examples/speech_commands/input_data.py
+
+    Args:
+        speaker: The file name's part before ``_nohash_``.
+    """
+    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    percent = (digest % 2**27) * (100 / (2**27 - 1))
+    return "validation" if percent < 10 else "testing" if percent < 20 else "training"
+
+
+def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
+    """Returns each partition's speakers, female and male in turn, no variant in two partitions."""
+    speakers = {}
+    for partition, genders in VARIANTS.items():
+        rng = _rng(settings.seed, "cast", partition)
+        pools = [rng.permutation(variants) for variants in genders]
+        number = math.ceil(settings.counts(settings.words[0])[partition] / _CLIPS_PER_SPEAKER)
+        speakers[partition] = [
+            Speaker(
+                name=_speaker_name(f"{settings.seed}/{partition}/{index}", partition),
+                partition=partition,
+                voice=f"{rng.choice(ACCENTS)}+{_in_turn(pools[index % 2], index // 2)}",
+                pitch=float(rng.uniform(25, 75)),
+                rate=float(rng.uniform(110, 200)),
+                size=float(rng.uniform(0.92, 1.08)),
+            )
+            for index in range(number)
+        ]
+    return speakers
+
+
+def plan(settings: SynthesisSettings) -> list[Clip]:
+    """Returns every clip of the data set, speaker by speaker."""
+    speakers = cast(settings)
+    clips = []
+    for word in settings.words + settings.unknown_words:
+        for partition, number in settings.counts(word).items():
+            # Rare words are not always spoken by the same few.
+            order = _rng(settings.seed, word, partition).permutation(len(speakers[partition]))
+            clips += [
+                Clip(word, speakers[partition][_in_turn(order, index)], index // len(order))
+                for index in range(number)
+            ]
+    return sorted(clips, key=lambda clip: (clip.speaker.partition, clip.speaker.name, clip.path))
+
+
+class Espeak:
+    """The espeak-ng library. Global state: one instance in a process.
+
+    Raises:
+        KwsError: The package is missing or the library does not load.
+    """
+
+    sample_rate = 22_050
+    _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
+    _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+    _POS_CHARACTER, _CHARS_UTF8 = 1, 1
+
+    def __init__(self):
+        """Loads the library with its packaged voices."""
+        try:
+            import espeakng_loader
+
+            library = ctypes.CDLL(espeakng_loader.get_library_path())
+            data = espeakng_loader.get_data_path()
+        except ImportError as error:
+            raise KwsError(
+                "speech synthesis needs the package espeakng-loader; "
+                "run: pip install espeakng-loader"
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise KwsError(
+                f"espeak-ng does not load ({error}); reinstall espeakng-loader"
+            ) from error
+        if library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(data), self._DONT_EXIT) < 0:
+            raise KwsError(f"espeak-ng finds no voices in {data}; reinstall espeakng-loader")
+        callback_type = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+        )
+        self._pieces: list[bytes] = []
+        self._callback = callback_type(self._receive)  # must outlive the library's use of it
+        library.espeak_SetSynthCallback(self._callback)
+        library.espeak_Synth.argtypes = [
+            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
+            *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
+        ]
+        library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+        library.espeak_ng_SetRandSeed(1)
+        self._library = library
+
+    def _receive(self, samples, number: int, _events) -> int:
+        if samples and number > 0:
+            self._pieces.append(ctypes.string_at(samples, 2 * number))
+        return 0  # go on
+
+    def speak(
+        self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
+    ) -> np.ndarray:
+        """Speaks a text.
+
+        Args:
+            text: What to say.
+            voice: ``accent+variant``, such as ``en-us+f2``.
+            rate: Words a minute, 80 to 450.
+            pitch: 0 to 99; 50 is the voice's own.
+            pitch_range: 0 (monotone) to 99.
+
+        Returns:
+            float64 samples [n] in -1..1 at 22,050 Hz, silence at both ends cut off.
+
+        Raises:
+            KwsError: espeak-ng does not know the voice or says nothing.
+        """
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise KwsError(f"espeak-ng has no voice '{voice}'; reinstall espeakng-loader")
+        for parameter, value in (
+            (self._RATE, rate),
+            (self._VOLUME, 60),  # loud variants overload at the usual 100
+            (self._PITCH, pitch),
+            (self._RANGE, pitch_range),
+        ):
+            self._library.espeak_SetParameter(parameter, round(value), 0)
+        self._pieces.clear()
+        encoded = text.encode()
+        failed = self._library.espeak_Synth(
+            encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
+        )
+        samples = np.frombuffer(b"".join(self._pieces), np.int16) / 32_768
+        loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
+        if failed or not len(loud):
+            raise KwsError(f"espeak-ng cannot speak '{text}'; choose another word")
+        return samples[loud[0] : loud[-1] + 1]
+
+
+def _checked_word(word: str) -> str:
+    word = unicodedata.normalize("NFC", " ".join(word.lower().split()))
+    if not any(character.isalnum() for character in word):
+        raise KwsError(f"'{word}' has nothing to speak; give words of letters or digits")
+    for character in word:
+        latin = unicodedata.name(character, "").startswith("LATIN")
+        if not (latin or character in "0123456789 '-"):
+            raise KwsError(
+                f"'{character}' in '{word}' cannot be spoken by the English voices; "
+                "use Latin letters, digits, spaces, ' and -"
+            )
+    return word
+
+
+def _description(settings: SynthesisSettings) -> dict:
+    # Through JSON, so that what is read back compares equal.
+    return json.loads(json.dumps({"recipe": RECIPE_VERSION, "settings": asdict(settings)}))
+
+
+def _is_made(target: Path, settings: SynthesisSettings) -> bool:
+    """Tells a finished data set from a free place; anything else is an error."""
+    try:
+        if not target.exists() or not any(target.iterdir()):
+            return False
+        description = json.loads((target / DESCRIPTION_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise KwsError(
+            f"{target} is not a folder of a synthesised data set; choose a new or empty folder"
+        ) from error
+    if description != _description(settings):
+        raise KwsError(
+            f"{target} holds a data set made with other settings; "
+            "choose another folder or delete it"
+        )
+    return True
+
+
+def _build(folder: Path, settings: SynthesisSettings, jobs: int, progress: bool) -> None:
+    clips = plan(settings)
+    speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
+    for word in settings.words + settings.unknown_words:
+        (speech / word).mkdir(parents=True)
+    batches = [clips[i : i + _CLIPS_PER_BATCH] for i in range(0, len(clips), _CLIPS_PER_BATCH)]
+    threads = ThreadPoolExecutor(jobs)
+    try:
+        futures: dict[Future, int] = {
+            threads.submit(_in_fresh_process, _make_clips, settings, batch, speech): len(batch)
+            for batch in batches
+        }
+        futures[threads.submit(_in_fresh_process, _make_noise, settings, speech, test)] = 0
+        done = 0
+        for future in as_completed(futures):
+            future.result()
+            done += futures[future]
+            if progress and futures[future]:
+                end = "\r" if sys.stderr.isatty() and done < len(clips) else "\n"
+                print(
+                    f"synthesising speech: {done} of {len(clips)} clips",
+                    end=end,
+                    file=sys.stderr,
+                    flush=True,
+                )
+    except BrokenProcessPool as error:
+        raise KwsError(
+            "a speech synthesis process died; run again, "
+            "and guard your script by if __name__ == '__main__' if it is one of your own"
+        ) from error
+    finally:
+        threads.shutdown(cancel_futures=True)
+    _fill_test_set(settings, clips, speech, test)
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(_description(settings), indent=2) + "\n")
+
+
+def _in_fresh_process(function: Callable, *arguments) -> None:
+    # spawn: the caller may hold TensorFlow's threads, which do not survive a fork. Ctrl-C is the
+    # caller's business: a batch takes a second or two.
+    with ProcessPoolExecutor(
+        1,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as process:
+        process.submit(function, *arguments).result()
+
+
+def _make_clips(settings: SynthesisSettings, clips: list[Clip], folder: Path) -> None:
+    espeak = Espeak()
+    for clip in clips:
+        _write_wav(folder / clip.path, _render(espeak, settings, clip), settings.sample_rate)
+
+
+def _make_noise(settings: SynthesisSettings, speech: Path, test: Path) -> None:
+    """Writes ``_background_noise_`` and, from noise of its own, the test set's ``_silence_``."""
+    espeak = Espeak()
+    speakers = cast(settings)
+    background, silence = speech / "_background_noise_", test / "_silence_"
+    background.mkdir(parents=True)
+    silence.mkdir(parents=True)
+    for name, samples in _noises(espeak, settings, speakers["training"]).items():
+        _write_wav(
+            background / f"{name}.wav", samples * _gain(_BACKGROUND_DBFS), settings.sample_rate
+        )
+
+    recordings = list(_noises(espeak, settings, speakers["testing"]).values())
+    rng = _rng(settings.seed, "silence")
+    length = _samples(settings, settings.seconds)
+    for index in range(settings.counts(settings.words[0])["testing"]):
+        recording = _in_turn(recordings, index)
+        start = rng.integers(len(recording) - length + 1)
+        samples = recording[start : start + length] * _gain(rng.uniform(-70, _BACKGROUND_DBFS))
+        _write_wav(silence / f"{index}.wav", samples, settings.sample_rate)
+
+
+def _fill_test_set(
+    settings: SynthesisSettings, clips: list[Clip], speech: Path, test: Path
+) -> None:
+    """Copies the testing clips into the canonical test set's layout."""
+    testing = [clip for clip in clips if clip.speaker.partition == "testing"]
+    for word in settings.words:
+        (test / word).mkdir(parents=True)
+    unknown = []
+    for clip in testing:
+        if clip.word in settings.words:
+            shutil.copyfile(speech / clip.path, test / clip.path)
+        else:
+            unknown.append(clip)
+    if unknown:
+        (test / "_unknown_").mkdir()
+    chosen = _rng(settings.seed, "unknown").permutation(len(unknown))
+    for index in chosen[: settings.counts(settings.words[0])["testing"]]:
+        clip = unknown[index]
+        name = f"{clip.word}_{Path(clip.path).name}.wav"
+        shutil.copyfile(speech / clip.path, test / "_unknown_" / name)
+
+
+def _render(espeak: Espeak, settings: SynthesisSettings, clip: Clip) -> np.ndarray:
+    """Returns a clip as float64 samples [seconds * sample_rate]: speech, room, level, noise."""
+    rng = _rng(settings.seed, clip.path)
+    length = _samples(settings, settings.seconds)
+    text = clip.word + rng.choice(["", ".", "!", "?"])  # the mark changes the melody
+    rate = clip.speaker.rate * rng.uniform(0.85, 1.15)
+    pitch = np.clip(clip.speaker.pitch + rng.normal(0, 6), 0, 99)
+    pitch_range = rng.uniform(25, 85)
+    while True:
+        spoken = espeak.speak(text, clip.speaker.voice, rate, pitch, pitch_range)
+        spoken = _resampled(spoken, settings.sample_rate / espeak.sample_rate / clip.speaker.size)
+        if len(spoken) <= length:
+            break
+        if rate >= _FASTEST_RATE:
+            raise KwsError(
+                f"'{clip.word}' takes {len(spoken) / settings.sample_rate:.1f} s, more than the "
+                f"clip of {settings.seconds:g} s; make clips longer or choose a shorter word"
+            )
+        rate = min(rate * 1.2, _FASTEST_RATE)
+
+    spoken[1:] -= rng.uniform(-0.4, 0.4) * spoken[:-1]  # spectral tilt
+    samples = np.zeros(length)
+    start = round((length - len(spoken)) * rng.beta(3, 3))
+    samples[start : start + len(spoken)] = spoken
+    if rng.random() < 0.5:
+        samples = _in_room(rng, settings, samples)
+    # Level and SNR are about the word, however much of the clip it fills.
+    samples /= np.sqrt(np.mean(samples[start : start + len(spoken)] ** 2))
+    noise = _coloured_noise(rng, settings, length, rng.uniform(0, 2))
+    samples += noise * _gain(-rng.uniform(10, 50))
+    samples *= _gain(np.clip(rng.normal(-19, 6), -35, -9))  # as in Speech Commands
+    return samples / max(1.0, np.abs(samples).max())
+
+
+def _in_room(rng: np.random.Generator, settings: SynthesisSettings, dry: np.ndarray) -> np.ndarray:
+    """Adds an exponentially decaying noise tail (RT60 0.1 to 0.4 s) 8 to 20 dB under the direct."""
+    rt60 = rng.uniform(0.1, 0.4)
+    time = np.arange(1, _samples(settings, rt60)) / settings.sample_rate
+    tail = rng.normal(size=len(time)) * 10 ** (-3 * time / rt60)
+    tail *= _gain(rng.uniform(-20, -8)) / np.linalg.norm(tail)
+    response = np.concatenate([[1.0], tail])
+    size = len(dry) + len(response)
+    return np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(response, size), size)[: len(dry)]
+
+
+def _noises(
+    espeak: Espeak, settings: SynthesisSettings, speakers: list[Speaker]
+) -> dict[str, np.ndarray]:
+    """Returns recordings of unit RMS [noise_seconds * sample_rate] by name."""
+    rng = _rng(settings.seed, "noise", speakers[0].partition)
+    length = _samples(settings, settings.noise_seconds)
+    time = np.arange(length) / settings.sample_rate
+    mains = rng.choice([50, 60])
+    hum = sum(
+        np.sin(2 * np.pi * (mains * k * time + rng.random())) * rng.uniform(0.3, 1) / k
+        for k in range(1, 16)
+    )
+    babble = np.zeros(length)
+    for _ in range(8):
+        speaker = speakers[rng.integers(len(speakers))]
+        text = " ".join(rng.permutation(_BABBLE))
+        talk = espeak.speak(text, speaker.voice, speaker.rate, speaker.pitch)
+        talk = _resampled(talk, settings.sample_rate / espeak.sample_rate / speaker.size)
+        babble += np.resize(np.roll(_unit(talk), rng.integers(len(talk))), length)
+    return {
+        "white_noise": _coloured_noise(rng, settings, length, 0),
+        "pink_noise": _coloured_noise(rng, settings, length, 1),
+        "brown_noise": _coloured_noise(rng, settings, length, 2),
+        "mains_hum": _unit(_unit(hum) + 0.2 * _coloured_noise(rng, settings, length, 1)),
+        "babble": _unit(babble),
+    }
+
+
+def _coloured_noise(
+    rng: np.random.Generator, settings: SynthesisSettings, length: int, exponent: float
+) -> np.ndarray:
+    """Returns noise of unit RMS whose power falls as 1 / f^exponent above 30 Hz."""
+    frequency = np.fft.rfftfreq(length, 1 / settings.sample_rate)
+    spectrum = np.fft.rfft(rng.normal(size=length)) * np.maximum(frequency, 30) ** (-exponent / 2)
+    spectrum[0] = 0
+    return _unit(np.fft.irfft(spectrum, length))
+
+
+def _resampled(samples: np.ndarray, ratio: float) -> np.ndarray:
+    """Resamples to ``round(n * ratio)`` samples by cutting the spectrum; ``ratio`` at most 1."""
+    length = round(len(samples) * ratio)
+    return np.fft.irfft(np.fft.rfft(samples)[: length // 2 + 1], length) * (length / len(samples))
+
+
+def _write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
+    pcm = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(pcm.tobytes())
+
+
+def _speaker_name(identity: str, partition: str) -> str:
+    attempt = 0
+    while True:
+        name = hashlib.sha1(f"{identity}/{attempt}".encode()).hexdigest()[:8]
+        if partition_of(name) == partition:
+            return name
+        attempt += 1
+
+
+def _rng(*key) -> np.random.Generator:
+    """Returns a generator that depends on nothing but the key."""
+    return np.random.default_rng(list(hashlib.sha256(repr(key).encode()).digest()))
+
+
+def _in_turn(items, index: int):
+    return items[index % len(items)]
+
+
+def _samples(settings: SynthesisSettings, seconds: float) -> int:
+    return round(seconds * settings.sample_rate)
+
+
+def _unit(samples: np.ndarray) -> np.ndarray:
+    return samples / np.sqrt(np.mean(samples**2))
+
+
+def _gain(decibels: float) -> float:
+    return 10 ** (decibels / 20)

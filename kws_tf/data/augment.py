@@ -1,0 +1,190 @@
+"""Augmentation of a batch, stateless: the same seed gives the same batch.
+
+On audio, shift, gain and noise happen on samples; on records in the mel-power domain, where
+power adds as uncorrelated signals do. Speed, vocal-tract warping and masks happen on the log-mel
+spectrogram in both cases. tensorflow-io's masks are not used: they draw one mask for the whole
+batch from a generator with hidden state, so that a run could not be resumed to the same result.
+"""
+
+import math
+
+import tensorflow as tf
+
+from kws_tf.frontend.config import LogMel
+from kws_tf.frontend.features import log_power, mel_power
+from kws_tf.settings import Augmentation
+
+_NATS_PER_DB = math.log(10.0) / 10.0
+
+
+def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
+    """Draws the noise amplitude of each clip, float32 [batch].
+
+    A silent clip is noise at an amplitude of 0 to 1, any other gets noise with probability
+    ``noise_share`` at up to ``noise_volume``, as in TensorFlow's audio example (input_data.py)
+    and Hello Edge.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    level = tf.random.stateless_uniform(tf.shape(silence), seeds[0])
+    noisy = tf.random.stateless_uniform(tf.shape(silence), seeds[1]) < settings.noise_share
+    return tf.where(silence, level, tf.where(noisy, level * settings.noise_volume, 0.0))
+
+
+def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
+    """Draws the gain of each clip, dB, float32 [batch]."""
+    limit = settings.gain_db
+    return tf.random.stateless_uniform([batch], seed, -limit, limit)
+
+
+def resampling_matrix(
+    shift: tf.Tensor, speed: tf.Tensor, source_frames: int, frames: int, step: int
+) -> tf.Tensor:
+    """Returns the matrices that shift, stretch and subsample spectrograms in time.
+
+    Frame t of the result is source frame step * t, shifted and scaled about the clip's centre,
+    linearly interpolated. What comes from outside the clip gets no weight.
+
+    Args:
+        shift: float32 [batch], in source frames; positive is later.
+        speed: float32 [batch]; above 1 is faster.
+        source_frames: Frames of the source.
+        frames: Frames of the result.
+        step: Source frames to a frame of the result.
+
+    Returns:
+        float32 [batch, frames, source_frames].
+    """
+    centre = (source_frames - 1) / 2
+    wanted = tf.range(frames, dtype=tf.float32) * step
+    position = (wanted - shift[:, None] - centre) * speed[:, None] + centre
+    source = tf.range(source_frames, dtype=tf.float32)
+    return tf.maximum(0.0, 1.0 - tf.abs(position[:, :, None] - source))
+
+
+def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
+    """Returns the matrices that scale the mel axis, as vocal tracts of other lengths do.
+
+    Args:
+        warp: float32 [batch]; above 1 moves formants down.
+        bands: Number of bands.
+
+    Returns:
+        float32 [batch, source band, band].
+    """
+    axis = tf.range(bands, dtype=tf.float32)
+    position = tf.minimum(axis * warp[:, None], bands - 1.0)
+    return tf.maximum(0.0, 1.0 - tf.abs(axis[None, :, None] - position[:, None, :]))
+
+
+def augment_log_mel(
+    log_values: tf.Tensor,
+    noise: tf.Tensor,
+    silence: tf.Tensor,
+    seed: tf.Tensor,
+    settings: Augmentation,
+    stored: LogMel,
+    frames: int,
+    step: int,
+) -> tf.Tensor:
+    """Shifts, stretches, warps, amplifies and mixes stored spectrograms.
+
+    Args:
+        log_values: float32 [batch, source frames, bands], nats.
+        noise: float32 of the same shape.
+        silence: bool [batch]; such clips keep nothing but noise.
+        seed: int [2].
+        settings: What to do, and how much.
+        stored: Front end of the spectrograms.
+        frames: Frames wanted.
+        step: Take every ``step``-th frame.
+
+    Returns:
+        float32 [batch, frames, bands], nats.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 5)
+    batch, source_frames = tf.shape(log_values)[0], log_values.shape[1]
+    limit = settings.shift_ms / stored.hop_ms
+    shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
+    speed = tf.random.stateless_uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
+    # Over the floor a missing frame is 0, that is silence, so that the edges need no masks.
+    over_floor = tf.matmul(
+        resampling_matrix(shift, speed, source_frames, frames, step), log_values - stored.floor
+    )
+    over_floor = warp(over_floor, seeds[4], settings)
+    gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
+    speech = tf.exp(gain)[:, None, None] * mel_power(over_floor + stored.floor, stored)
+    speech = tf.where(silence[:, None, None], 0.0, speech)
+    volume = volumes(silence, seeds[3], settings)[:, None, None]
+    hum = mel_power(noise[:, ::step][:, :frames], stored)
+    return log_power(speech + tf.square(volume) * hum, stored)
+
+
+def augment_samples(
+    samples: tf.Tensor,
+    noise: tf.Tensor,
+    silence: tf.Tensor,
+    seed: tf.Tensor,
+    settings: Augmentation,
+    sample_rate: int,
+) -> tf.Tensor:
+    """Shifts, amplifies and mixes clips.
+
+    Args:
+        samples: float32 [batch, samples] in [-1, 1).
+        noise: float32 of the same shape.
+        silence: bool [batch]; such clips keep nothing but noise.
+        seed: int [2].
+        settings: What to do, and how much.
+        sample_rate: Hz.
+
+    Returns:
+        float32 [batch, samples], limited to [-1, 1].
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 3)
+    batch, length = tf.shape(samples)[0], samples.shape[1]
+    limit = round(settings.shift_ms * sample_rate / 1000)
+    shift = tf.random.stateless_uniform([batch], seeds[0], 0, 2 * limit + 1, tf.int32)
+    padded = tf.pad(samples, [[0, 0], [limit, limit]])
+    shifted = tf.gather(padded, shift[:, None] + tf.range(length), batch_dims=1)
+    gain = tf.pow(10.0, gains_db(batch, seeds[1], settings) / 20.0)[:, None]
+    speech = tf.where(silence[:, None], 0.0, gain * shifted)
+    volume = volumes(silence, seeds[2], settings)[:, None]
+    return tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
+
+
+def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
+    """Warps the mel axis of each clip by up to ``settings.warp``, float32 [batch, frames, bands]."""
+    if not settings.warp:
+        return over_floor
+    batch, bands = tf.shape(over_floor)[0], over_floor.shape[2]
+    factor = tf.random.stateless_uniform([batch], seed, 1 - settings.warp, 1 + settings.warp)
+    return tf.matmul(over_floor, warp_matrix(factor, bands))
+
+
+def mask(log_values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, hop_ms: float) -> tf.Tensor:
+    """Masks stretches of time and of bands with the clip's mean (SpecAugment, arXiv 1904.08779).
+
+    Args:
+        log_values: float32 [batch, frames, bands], nats.
+        seed: int [2].
+        settings: Number of masks and their greatest widths.
+        hop_ms: Time between frames, ms.
+
+    Returns:
+        float32 of the same shape.
+    """
+    shape = tf.shape(log_values)
+    mean = tf.reduce_mean(log_values, [1, 2], keepdims=True)
+    time_masks = [(1, settings.time_mask_ms / hop_ms)] * settings.time_masks
+    masks = time_masks + [(2, settings.band_mask)] * settings.band_masks
+    for number, (axis, widest) in enumerate(masks):
+        seeds = tf.random.experimental.stateless_split(seed + [number, 0], 2)
+        size = shape[axis]
+        width = tf.random.stateless_uniform([shape[0], 1], seeds[0], 0.0, widest)
+        span = tf.cast(size, tf.float32) - width
+        start = tf.random.stateless_uniform([shape[0], 1], seeds[1]) * span
+        position = tf.range(tf.cast(size, tf.float32))
+        hidden = (position >= tf.floor(start)) & (position < tf.floor(start + width))
+        hidden = hidden[:, :, None] if axis == 1 else hidden[:, None, :]
+        log_values = tf.where(hidden, mean, log_values)
+    return log_values

@@ -1,0 +1,218 @@
+"""From clips in memory to batches of features: what an epoch holds, shuffled and augmented."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from kws_tf.data import augment, records
+from kws_tf.data.examples import Examples
+from kws_tf.data.labels import SILENCE_INDEX, UNKNOWN_INDEX
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.features import features_from_log_mel, log_mel, unnormalised_features
+from kws_tf.settings import Augmentation, DataSettings
+
+_FIRST_KEYWORD = 2  # after silence and unknown, see data/labels.py
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training batches without end.
+
+    Attributes:
+        dataset: Yields float32 [batch, frames, features] and int64 [batch].
+        steps: Batches in an epoch.
+        clips: Clips in an epoch.
+    """
+
+    dataset: tf.data.Dataset
+    steps: int
+    clips: int
+
+
+def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentation):
+    """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
+    clips, noise = tf.constant(examples.clips), tf.constant(examples.noise)
+    config = front_end.log_mel
+
+    def from_pictures(position, noise_position, silence, seed):
+        stored = examples.log_mel
+        return augment.augment_log_mel(
+            records.from_picture(tf.gather(clips, position), stored),
+            records.from_picture(tf.gather(noise, noise_position), stored),
+            silence,
+            seed,
+            settings,
+            stored,
+            front_end.frames,
+            config.frame_step_in(stored),
+        )
+
+    def from_samples(position, noise_position, silence, seed):
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        samples = augment.augment_samples(
+            tf.cast(tf.gather(clips, position), tf.float32) / 32768.0,
+            tf.cast(tf.gather(noise, noise_position), tf.float32) / 32768.0,
+            silence,
+            seeds[0],
+            settings,
+            config.sample_rate,
+        )
+        over_floor = log_mel(samples, config) - config.floor
+        return augment.warp(over_floor, seeds[1], settings) + config.floor
+
+    return from_pictures if examples.log_mel else from_samples
+
+
+def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
+    """Returns the numbers of keyword, unknown and silent clips in an epoch."""
+    keywords = len(examples.keyword_positions)
+    unknown = min(round(settings.unknown_share * keywords), len(examples.unknown_positions))
+    silence = round(settings.silence_share * keywords) if len(examples.noise) else 0
+    return keywords, unknown, silence
+
+
+def _draw_epoch(examples: Examples, settings: DataSettings, seed: tf.Tensor):
+    """Draws an epoch: positions, noise positions, labels, silence flags, before shuffling."""
+    keywords, unknown, silence = _counts(examples, settings)
+    total = keywords + unknown + silence
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    unknown_positions = tf.random.experimental.stateless_shuffle(
+        tf.constant(examples.unknown_positions), seeds[0]
+    )[:unknown]
+    keyword_positions = tf.constant(examples.keyword_positions)
+    position = tf.concat(
+        [keyword_positions, unknown_positions, tf.zeros([silence], tf.int64)], axis=0
+    )
+    label = tf.concat(
+        [
+            tf.gather(tf.constant(examples.keyword), keyword_positions) + _FIRST_KEYWORD,
+            tf.fill([unknown], tf.constant(UNKNOWN_INDEX, tf.int64)),
+            tf.fill([silence], tf.constant(SILENCE_INDEX, tf.int64)),
+        ],
+        axis=0,
+    )
+    noise = tf.random.stateless_uniform(
+        [total], seeds[1], 0, max(1, len(examples.noise)), dtype=tf.int64
+    )
+    return position, noise, label, tf.range(total) >= keywords + unknown
+
+
+def _with_noise(examples: Examples) -> Examples:
+    """Puts one silent slice where there is no noise, so that the batch code has one path."""
+    if len(examples.noise):
+        return examples
+    return Examples(
+        examples.clips,
+        examples.keyword,
+        np.zeros_like(examples.clips[:1]),
+        examples.words,
+        examples.log_mel,
+    )
+
+
+def training_batches(
+    examples: Examples,
+    front_end: FrontEnd,
+    data: DataSettings,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+) -> Batches:
+    """Makes the training batches.
+
+    Every epoch has all keyword clips and draws unknown and silent ones anew. All chance comes
+    from (seed, epoch, batch), so that a run resumed at an epoch sees what it would have seen.
+
+    Args:
+        examples: The training partition.
+        front_end: With normalisation constants.
+        data: Shares of unknown and silent clips.
+        augmentation: What is done to the clips.
+        batch_size: Clips in a batch; an epoch's last, smaller batch is left out.
+        seed: Any integer.
+        first_epoch: Number of the epoch to begin with.
+
+    Returns:
+        The dataset and the length of its epochs.
+
+    Raises:
+        KwsError: If there are fewer clips than a batch holds.
+    """
+    total = sum(_counts(examples, data))
+    if total < batch_size:
+        raise KwsError(
+            f"there are {total} training clips, fewer than a batch of {batch_size}; "
+            "give more data or a smaller --batch-size"
+        )
+    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, augmentation)
+
+    def epoch(number):
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        columns = _draw_epoch(examples, data, epoch_seed)
+        order = tf.random.experimental.stateless_shuffle(tf.range(total), epoch_seed + [1, 0])
+        shuffled = tuple(tf.gather(column, order) for column in columns)
+        batches = tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size, True)
+        return batches.enumerate().map(lambda step, batch: (number, step, *batch))
+
+    def features(number, step, position, noise_position, label, silence):
+        batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * 1_000_000 + step])
+        seeds = tf.random.experimental.stateless_split(batch_seed, 2)
+        values = make_log_mel(position, noise_position, silence, seeds[0])
+        values = augment.mask(values, seeds[1], augmentation, front_end.log_mel.hop_ms)
+        return features_from_log_mel(values, front_end), label
+
+    dataset = (
+        tf.data.Dataset.range(first_epoch, 1_000_000)
+        .flat_map(epoch)
+        .map(features, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(8)
+    )
+    return Batches(dataset, total // batch_size, total // batch_size * batch_size)
+
+
+def fixed_set(
+    examples: Examples, front_end: FrontEnd, data: DataSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Makes the validation set: the same clips for every run, as they are.
+
+    Args:
+        examples: The validation partition.
+        front_end: With normalisation constants.
+        data: Shares of unknown and silent clips.
+
+    Returns:
+        float32 [clips, frames, features] and int64 [clips].
+    """
+    columns = _draw_epoch(examples, data, tf.constant([0, 0], tf.int64))
+    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, Augmentation.off())
+    position, noise_position, label, silence = columns
+    batches = tf.data.Dataset.from_tensor_slices((position, noise_position, silence)).batch(256)
+    dataset = batches.enumerate().map(
+        lambda step, batch: features_from_log_mel(
+            make_log_mel(*batch, tf.stack([tf.constant(0, tf.int64), step])), front_end
+        ),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return np.concatenate(list(dataset.as_numpy_iterator())), label.numpy()
+
+
+def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
+    """Returns the front end with the mean and deviation of the training clips' features."""
+    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, Augmentation.off())
+    positions = np.arange(len(examples.clips))
+    total, total_squares, count = 0.0, 0.0, 0
+    for start in range(0, len(positions), 512):
+        chunk = tf.constant(positions[start : start + 512])
+        zero = tf.zeros_like(chunk)
+        values = unnormalised_features(
+            make_log_mel(chunk, zero, tf.zeros(chunk.shape, tf.bool), [0, 0]), front_end
+        )
+        values = tf.reshape(values, [-1, front_end.features]).numpy().astype(np.float64)
+        total, total_squares = total + values.sum(0), total_squares + np.square(values).sum(0)
+        count += len(values)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(total_squares / count - mean**2, 0.0))
+    return front_end.normalised(mean, np.maximum(deviation, 1e-3))

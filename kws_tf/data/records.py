@@ -1,0 +1,211 @@
+"""Log-mel records: spectrograms as 8-bit pictures in TFRecord files.
+
+Every record is a ``tf.train.Example`` with byte strings: ``spectrogram`` (a grey picture, one
+row a frame, one column a mel band; JPEG or PNG), ``word``, ``clip`` (the official file name),
+and, in records that this project wrote, ``front_end`` (fingerprint of the log-mel constants). A
+folder holds ``training-*``, ``validation-*`` and ``background-*`` shards and ``front_end.json``.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import LogMel
+
+PARTITIONS = ("training", "validation", "background")
+DESCRIPTION = "front_end.json"
+#: Front end of records without a description: the published log-mel records of Speech Commands.
+PUBLISHED = LogMel(hop_ms=10.0)
+
+
+@dataclass(frozen=True)
+class Records:
+    """One partition of a record folder, decoded.
+
+    Attributes:
+        pictures: uint8 [clips, frames, bands].
+        words: The word of each clip.
+        clips: The official file name of each clip.
+        log_mel: Front end of the pictures.
+    """
+
+    pictures: np.ndarray
+    words: np.ndarray
+    clips: np.ndarray
+    log_mel: LogMel
+
+
+def to_picture(log_values, log_mel: LogMel) -> tf.Tensor:
+    """Codes log-mel values (nats) as uint8, floor to 0 and ceiling to 255."""
+    scale = 255.0 / (log_mel.ceiling - log_mel.floor)
+    scaled = tf.round((log_values - log_mel.floor) * scale)
+    return tf.cast(tf.clip_by_value(scaled, 0.0, 255.0), tf.uint8)
+
+
+def from_picture(pictures, log_mel: LogMel) -> tf.Tensor:
+    """Decodes uint8 pictures to log-mel values, float32, nats."""
+    scale = (log_mel.ceiling - log_mel.floor) / 255.0
+    return tf.cast(pictures, tf.float32) * scale + log_mel.floor
+
+
+def is_record_folder(folder: Path) -> bool:
+    """Tells whether a folder holds training records."""
+    return any(Path(folder).glob("training-*.tfrecord"))
+
+
+def describe(folder: Path) -> LogMel:
+    """Returns the front end of a record folder.
+
+    Raises:
+        KwsError: If its description is damaged.
+    """
+    path = Path(folder) / DESCRIPTION
+    if not path.exists():
+        return PUBLISHED
+    try:
+        return LogMel(**json.loads(path.read_text())["log_mel"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise KwsError(
+            f"{path} is damaged ({error}); extract the records anew with "
+            "scripts/extract_features.py"
+        ) from error
+
+
+def read(folder: Path, partition: str) -> Records:
+    """Reads and decodes one partition.
+
+    Args:
+        folder: The record folder.
+        partition: ``training``, ``validation`` or ``background``.
+
+    Raises:
+        KwsError: If the partition is missing, empty, damaged or of mixed front ends.
+    """
+    log_mel = describe(folder)
+    paths = sorted(str(p) for p in Path(folder).glob(f"{partition}-*.tfrecord"))
+    if not paths:
+        raise KwsError(
+            f"{folder} has no {partition}-*.tfrecord files; give a folder made by "
+            "scripts/extract_features.py or one in the Speech Commands layout"
+        )
+    schema = {k: tf.io.FixedLenFeature([], tf.string) for k in ("spectrogram", "word", "clip")}
+    schema["front_end"] = tf.io.FixedLenFeature([], tf.string, default_value="")
+
+    def decode(example):
+        values = tf.io.parse_single_example(example, schema)
+        picture = tf.io.decode_image(values["spectrogram"], channels=1, expand_animations=False)
+        picture = tf.ensure_shape(picture, [None, log_mel.bands, 1])[..., 0]
+        return picture, values["word"], values["clip"], values["front_end"]
+
+    dataset = tf.data.TFRecordDataset(paths).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    try:
+        batches = list(dataset.batch(1024).prefetch(2).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        raise KwsError(
+            f"the {partition} records in {folder} are damaged "
+            f"({error.message.splitlines()[0][:120]}); fetch or extract them anew"
+        ) from error
+    if not batches:
+        raise KwsError(f"the {partition} records in {folder} are empty; extract them anew")
+    pictures, words, clips, marks = (np.concatenate(column) for column in zip(*batches, strict=True))
+    if set(marks) - {b"", log_mel.fingerprint().encode()}:
+        raise KwsError(
+            f"{folder} mixes {partition} records of different front ends; "
+            "extract each front end into a folder of its own"
+        )
+    return Records(pictures, words.astype(str), clips.astype(str), log_mel)
+
+
+class Writer:
+    """Writes one partition in shards; nothing is visible under its name before ``close``.
+
+    Args:
+        folder: The record folder; created when absent.
+        partition: ``training``, ``validation`` or ``background``.
+        log_mel: Front end of the pictures.
+        shards: Number of files; records go to them in turn.
+    """
+
+    def __init__(self, folder: Path, partition: str, log_mel: LogMel, shards: int = 1):
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._fingerprint = log_mel.fingerprint().encode()
+        names = [f"{partition}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
+        self._paths = [self._folder / name for name in names]
+        self._writers = [tf.io.TFRecordWriter(f"{path}.part") for path in self._paths]
+        self._count = 0
+        self._describe(log_mel)
+
+    def _describe(self, log_mel: LogMel) -> None:
+        if describe(self._folder) != log_mel and is_record_folder(self._folder):
+            raise KwsError(
+                f"{self._folder} already holds records of another front end; "
+                "write these into a folder of their own"
+            )
+        path = self._folder / DESCRIPTION
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps({"log_mel": dataclasses.asdict(log_mel)}, indent=1) + "\n")
+        os.replace(temporary, path)
+
+    def write(self, pictures: np.ndarray, words: Iterable[str], clips: Iterable[str]) -> None:
+        """Adds records.
+
+        Args:
+            pictures: uint8 [clips, frames, bands].
+            words: One for each picture.
+            clips: Official file name of each.
+        """
+        for picture, word, clip in zip(pictures, words, clips, strict=True):
+            values: dict[str, bytes] = {
+                # PNG: lossless, so that records and audio give the same features to a rounding.
+                "spectrogram": tf.io.encode_png(picture[..., None]).numpy(),
+                "word": word.encode(),
+                "clip": clip.encode(),
+                "front_end": self._fingerprint,
+            }
+            feature = {
+                key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                for key, value in values.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            self._writers[self._count % len(self._writers)].write(example.SerializeToString())
+            self._count += 1
+
+    def close(self) -> int:
+        """Moves the finished shards into place and returns the number of records."""
+        for writer, path in zip(self._writers, self._paths, strict=True):
+            writer.close()
+            os.replace(f"{path}.part", path)
+        return self._count
+
+
+def select(records: Records, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a partition's clips into keywords and unknown words.
+
+    Args:
+        records: The partition.
+        words: The keywords.
+
+    Returns:
+        Index of the keyword of each clip, int64 [clips], -1 for other words; and the same
+        records' positions that are unknown words, int64 [unknown].
+
+    Raises:
+        KwsError: If there is no clip of a keyword.
+    """
+    index = {word: i for i, word in enumerate(words)}
+    keyword = np.array([index.get(word, -1) for word in records.words], np.int64)
+    missing = [word for word, i in index.items() if not np.any(keyword == i)]
+    if missing:
+        raise KwsError(
+            f"there is no clip of the word '{missing[0]}'; the records have: "
+            f"{', '.join(sorted(set(records.words.tolist())))}"
+        )
+    return keyword, np.flatnonzero(keyword < 0)

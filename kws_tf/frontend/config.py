@@ -1,0 +1,185 @@
+"""The front end's description: the one place for its constants. Imports no TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from kws_tf.errors import KwsError
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """How samples become a log-mel spectrogram.
+
+    The defaults are the constants of the published log-mel records of Speech Commands, but for
+    the hop: the records have a frame every 10 ms, the models take every second one.
+
+    Attributes:
+        sample_rate: Hz.
+        window_ms: Length of the periodic Hann window, ms.
+        hop_ms: Time between frames, ms. There is no padding at the ends.
+        fft_length: Points; the window is padded with zeros to it.
+        low_hz: Lower edge of the lowest band, Hz.
+        high_hz: Upper edge of the highest band, Hz.
+        bands: Number of triangular HTK-mel bands with unit peak.
+        offset: Added to the power before the natural logarithm.
+        floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit picture.
+        ceiling: Largest value, nats.
+    """
+
+    sample_rate: int = 16000
+    window_ms: float = 30.0
+    hop_ms: float = 20.0
+    fft_length: int = 512
+    low_hz: float = 0.0
+    high_hz: float = 4000.0
+    bands: int = 40
+    offset: float = 1e-7
+    floor: float = -14.65
+    ceiling: float = 10.85
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the window in samples."""
+        return round(self.window_ms * self.sample_rate / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        """Time between frames in samples."""
+        return round(self.hop_ms * self.sample_rate / 1000)
+
+    def frames(self, samples: int) -> int:
+        """Returns the number of whole frames in ``samples`` samples."""
+        return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
+
+    def with_hop(self, hop_ms: float) -> "LogMel":
+        """Returns the same description with another hop."""
+        return dataclasses.replace(self, hop_ms=hop_ms)
+
+    def fingerprint(self) -> str:
+        """Returns a short hash of all constants; records carry it."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def frame_step_in(self, stored: "LogMel") -> int:
+        """Returns which frames of a stored spectrogram are this front end's: every n-th.
+
+        Args:
+            stored: Description of the stored spectrogram.
+
+        Raises:
+            KwsError: If the stored one was made by another front end.
+        """
+        step = round(self.hop_ms / stored.hop_ms)
+        if step >= 1 and stored.with_hop(self.hop_ms) == self and step * stored.hop_ms == self.hop_ms:
+            return step
+        differs = [
+            f"{f.name} {getattr(stored, f.name)} instead of {getattr(self, f.name)}"
+            for f in dataclasses.fields(self)
+            if f.name != "hop_ms" and getattr(stored, f.name) != getattr(self, f.name)
+        ] or [f"hop_ms {stored.hop_ms}, of which {self.hop_ms} is no multiple"]
+        raise KwsError(
+            f"the records were made by another front end ({', '.join(differs)}); "
+            "extract them anew with scripts/extract_features.py"
+        )
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """From samples to the model's input: spectrogram, DCT or none, normalisation.
+
+    Saved as JSON with every run and model, so that a model can be used from its files alone.
+
+    Attributes:
+        name: ``logmel40``, ``mfcc10``, ``hello_edge`` or one's own.
+        log_mel: The spectrogram.
+        clip_ms: Length of the audio a decision is made on, ms.
+        coefficients: Number of orthonormal DCT-II coefficients kept; 0 leaves the bands.
+        mean: Mean of each feature over the training data; empty before training.
+        std: Standard deviation of each feature; empty before training.
+    """
+
+    name: str = "logmel40"
+    log_mel: LogMel = field(default_factory=LogMel)
+    clip_ms: float = 1000.0
+    coefficients: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """Samples in a clip."""
+        return round(self.clip_ms * self.log_mel.sample_rate / 1000)
+
+    @property
+    def frames(self) -> int:
+        """Frames in a clip."""
+        return self.log_mel.frames(self.samples)
+
+    @property
+    def features(self) -> int:
+        """Features in a frame."""
+        return self.coefficients or self.log_mel.bands
+
+    def normalised(self, mean, std) -> "FrontEnd":
+        """Returns the same front end with normalisation constants, rounded to float32."""
+        return dataclasses.replace(
+            self, mean=tuple(_float32(v) for v in mean), std=tuple(_float32(v) for v in std)
+        )
+
+    def to_json(self) -> dict:
+        """Returns a JSON-ready dictionary."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict) -> "FrontEnd":
+        """Restores a front end from ``to_json``.
+
+        Raises:
+            KwsError: If fields are missing, unknown or contradict each other.
+        """
+        try:
+            values = dict(values)
+            log_mel = LogMel(**values.pop("log_mel"))
+            mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
+            front_end = cls(log_mel=log_mel, mean=mean, std=std, **values)
+            if mean and not len(mean) == len(std) == front_end.features:
+                raise ValueError(f"{len(mean)} means for {front_end.features} features")
+        except (KeyError, TypeError, ValueError) as error:
+            raise KwsError(
+                f"this is not a front-end description ({error}); "
+                "use the JSON that training or conversion wrote"
+            ) from error
+        return front_end
+
+
+def _float32(value) -> float:
+    """Rounds to the nearest float32, which JSON then keeps exactly."""
+    import numpy as np
+
+    return float(np.float32(value))
+
+
+FRONT_ENDS = {
+    "logmel40": FrontEnd(),
+    "mfcc10": FrontEnd(name="mfcc10", coefficients=10),
+    # Zhang et al., Hello Edge (arXiv 1711.07128), section 4.1: 40 ms window, 20 ms hop, 10 MFCCs;
+    # band edges of its code (TensorFlow's audio example): 20 to 4,000 Hz.
+    "hello_edge": FrontEnd(
+        name="hello_edge",
+        log_mel=LogMel(window_ms=40.0, fft_length=1024, low_hz=20.0),
+        coefficients=10,
+    ),
+}
+
+
+def front_end(name: str) -> FrontEnd:
+    """Returns a ready-made front end.
+
+    Raises:
+        KwsError: If there is none of that name.
+    """
+    if name not in FRONT_ENDS:
+        raise KwsError(f"unknown front end '{name}'; choose one of {', '.join(FRONT_ENDS)}")
+    return FRONT_ENDS[name]

@@ -1,0 +1,492 @@
+"""The NumPy reference against its definitions, TFLite and TFLite Micro: every value equal."""
+
+import dataclasses
+import os
+from fractions import Fraction
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kws_tf.errors import KwsError
+from kws_tf.reference import IntegerModel, IntegerOutputs
+from kws_tf.reference import activations as act
+from kws_tf.reference import fixed_point as fx
+from kws_tf.reference.integer_model import Quantization
+
+tf = pytest.importorskip("tensorflow")
+micro = pytest.importorskip("tflite_micro").runtime
+
+from tensorflow.lite.python import schema_py_generated as schema  # noqa: E402
+from tensorflow.lite.tools import flatbuffer_utils  # noqa: E402
+
+INT16 = np.arange(-32768, 32768, dtype=np.int64)
+int32s = st.integers(-(1 << 31), (1 << 31) - 1)
+RUNTIMES = ("tflite", "tflm")
+
+
+# --- Model files, made without the converter: any integers and scales, in milliseconds.
+
+
+def pack(tensors, operators, inputs, outputs) -> bytes:
+    """A .tflite file. tensors: (type, shape, data, scales, zero_point), type None: no content.
+
+    operators: (builtin code, version, inputs, outputs, options or None, intermediates or None).
+    """
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs = 3, [graph]
+    model.buffers, model.operatorCodes = [schema.BufferT()], []
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], inputs, outputs
+    for number, (kind, shape, data, scales, zero_point) in enumerate(tensors):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = f"t{number}".encode(), list(shape), kind or 0
+        tensor.buffer = 0
+        tensor.isVariable = isinstance(data, str)  # "variable"
+        if isinstance(data, np.ndarray):
+            tensor.buffer = len(model.buffers)
+            model.buffers.append(schema.BufferT())
+            model.buffers[-1].data = np.frombuffer(data.tobytes(), np.uint8)
+        if scales is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = np.atleast_1d(scales).astype(np.float32)
+            tensor.quantization.zeroPoint = np.full(len(np.atleast_1d(scales)), zero_point)
+        graph.tensors.append(tensor)
+    for code, version, sources, targets, options, intermediates in operators:
+        entry, operator = schema.OperatorCodeT(), schema.OperatorT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = version
+        operator.opcodeIndex = len(model.operatorCodes)
+        operator.inputs, operator.outputs = sources, targets
+        if intermediates is not None:
+            operator.intermediates = intermediates
+        if options is not None:
+            name = type(options).__name__[:-1]
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+            operator.builtinOptions = options
+        model.operatorCodes.append(entry)
+        graph.operators.append(operator)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def classifier_file(model: IntegerModel, steps: int) -> bytes:
+    """The .tflite file of a model, its outputs: posteriors, hidden sequence, cell, logits."""
+    kinds, builtin = schema.TensorType, schema.BuiltinOperator
+    _, units, features = model.input_weights.shape
+    classes = len(model.dense_weights)
+    tensors = [(kinds.INT8, [1, steps, features], None, model.input.scale, model.input.zero_point)]
+
+    def add(*tensor) -> int:
+        tensors.append(tensor)
+        return len(tensors) - 1
+
+    def add_gates(kind, values, scales):
+        return [
+            add(kind, array.shape, array, scale, 0)
+            for array, scale in zip(values, scales, strict=True)
+        ]
+
+    hidden = (model.hidden_state.scale, model.hidden_state.zero_point)
+    inputs = [0]
+    inputs += add_gates(kinds.INT8, model.input_weights, model.input_weight_scales)
+    inputs += add_gates(kinds.INT8, model.recurrent_weights, model.recurrent_weight_scales)
+    inputs += [-1] * 3
+    inputs += add_gates(kinds.INT32, model.biases, model.input.scale * model.input_weight_scales)
+    inputs += [-1] * 2
+    inputs += [add(kinds.INT8, [1, units], "variable", *hidden)]
+    cell = add(kinds.INT16, [1, units], "variable", 2.0**model.cell_power, 0)
+    inputs += [cell] + [-1] * 4
+    effective = (model.effective_hidden.scale, model.effective_hidden.zero_point)
+    intermediates = [add(None, [0], None, None, None) for _ in range(4)]
+    intermediates += [add(kinds.INT8, [0], None, *effective)]
+    sequence = add(kinds.INT8, [1, steps, units], None, *hidden)
+    positions = [
+        add(kinds.INT32, [3], np.array(values, np.int32), None, None)
+        for values in ([0, -1, 0], [0, 0, 0], [1, 1, 1])
+    ]
+    dense_input = (model.dense_input.scale, model.dense_input.zero_point)
+    last = add(kinds.INT8, [1, units], None, *dense_input)
+    weights = add(kinds.INT8, [classes, units], model.dense_weights, model.dense_weight_scales, 0)
+    bias_scales = model.dense_input.scale * model.dense_weight_scales
+    biases = add(kinds.INT32, [classes], model.dense_biases, bias_scales, 0)
+    logits_scale = (model.logits.scale, model.logits.zero_point)
+    logits = add(kinds.INT8, [1, classes], None, *logits_scale)
+    posteriors = add(kinds.INT8, [1, classes], None, 1 / 256, -128)
+
+    lstm, slices = schema.UnidirectionalSequenceLSTMOptionsT(), schema.StridedSliceOptionsT()
+    lstm.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    lstm.cellClip = model.cell_clip
+    slices.beginMask = slices.endMask = 5
+    slices.shrinkAxisMask = 2
+    softmax = schema.SoftmaxOptionsT()
+    softmax.beta = model.beta
+    dense = schema.FullyConnectedOptionsT()
+    return pack(
+        tensors,
+        [
+            (builtin.UNIDIRECTIONAL_SEQUENCE_LSTM, 1, inputs, [sequence], lstm, intermediates),
+            (builtin.STRIDED_SLICE, 2, [sequence, *positions], [last], slices, None),
+            (builtin.FULLY_CONNECTED, 5, [last, weights, biases], [logits], dense, None),
+            (builtin.SOFTMAX, 2, [logits], [posteriors], softmax, None),
+        ],
+        [0],
+        [posteriors, sequence, cell, logits],
+    )
+
+
+def random_model(
+    seed,
+    units=16,
+    features=10,
+    classes=5,
+    cell_power=-12,
+    gain=2.0,
+    input_zero_point=0,
+    hidden_zero_point=0,
+    cell_clip=10.0,
+    per_class=False,
+) -> IntegerModel:
+    """Random integers, with pre-activations of a standard deviation of about ``gain``."""
+    rng = np.random.default_rng(seed)
+
+    def weights(*shape):
+        return rng.integers(-127, 128, shape).astype(np.int8)
+
+    def scales(count, typical):
+        return (typical * rng.uniform(0.5, 2, count)).astype(np.float32)
+
+    input_quantization = Quantization(np.float32(rng.uniform(0.01, 0.1)), input_zero_point)
+    hidden = Quantization(np.float32(rng.uniform(0.5, 1.0) / 128), hidden_zero_point)
+    logits = Quantization(np.float32(rng.uniform(0.03, 0.2)), int(rng.integers(-20, 20)))
+    input_scales = scales(4, gain / (73 * 73 * np.sqrt(features) * input_quantization.scale))
+    return IntegerModel(
+        input=input_quantization,
+        input_weights=weights(4, units, features),
+        input_weight_scales=input_scales,
+        recurrent_weights=weights(4, units, units),
+        recurrent_weight_scales=scales(4, gain / (0.5 * 73 * np.sqrt(units))),
+        biases=np.round(
+            rng.normal(size=(4, units)) / (input_quantization.scale * input_scales)[:, None]
+        ).astype(np.int32),
+        hidden_state=hidden,
+        effective_hidden=hidden,
+        cell_power=cell_power,
+        cell_clip=cell_clip,
+        dense_input=hidden,
+        dense_weights=weights(classes, units),
+        dense_weight_scales=scales(
+            classes if per_class else 1, 40 * logits.scale / (0.5 * 73 * np.sqrt(units))
+        ),
+        dense_biases=rng.integers(-2000, 2000, classes).astype(np.int32),
+        logits=logits,
+        beta=1.0,
+    )
+
+
+def run_tflite(file: bytes, inputs) -> IntegerOutputs:
+    reference = tf.lite.experimental.OpResolverType.BUILTIN_REF
+    interpreter = tf.lite.Interpreter(model_content=file, experimental_op_resolver_type=reference)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    targets = [detail["index"] for detail in interpreter.get_output_details()]
+    rows = []
+    for clip in inputs:
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(source, clip[None])
+        interpreter.invoke()
+        rows.append([interpreter.get_tensor(target)[0] for target in targets])
+    posteriors, hidden, cell, logits = (np.stack(column) for column in zip(*rows, strict=True))
+    return IntegerOutputs(hidden, cell, logits, posteriors)
+
+
+def run_tflm(file: bytes, inputs) -> IntegerOutputs:
+    interpreter = micro.Interpreter.from_bytes(file)
+    rows = []
+    for clip in inputs:
+        interpreter.reset()
+        interpreter.set_input(clip[None], 0)
+        interpreter.invoke()
+        rows.append([interpreter.get_output(k)[0] for k in range(4)])
+    posteriors, hidden, cell, logits = (np.stack(column) for column in zip(*rows, strict=True))
+    return IntegerOutputs(hidden, cell, logits, posteriors)
+
+
+RUN = {"tflite": run_tflite, "tflm": run_tflm}
+
+
+def random_inputs(seed, clips, steps, features):
+    return np.random.default_rng(seed).integers(-128, 128, (clips, steps, features), np.int8)
+
+
+def assert_equal(got: IntegerOutputs, want: IntegerOutputs):
+    for name, ours, theirs in zip(IntegerOutputs._fields, got, want, strict=True):
+        assert ours.dtype == theirs.dtype, name
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+# --- Primitives against their definitions.
+
+
+def round_half(value: Fraction, away: bool) -> int:
+    """Nearest integer; halves away from zero, or up."""
+    if away and value < 0:
+        return -round_half(-value, True)
+    return (value + Fraction(1, 2)).__floor__()
+
+
+@given(int32s, st.integers(0, 31))
+def test_rounding_divide_by_pot_rounds_halves_away_from_zero(x, exponent):
+    assert fx.rounding_divide_by_pot(x, exponent) == round_half(Fraction(x, 1 << exponent), True)
+
+
+@given(int32s, int32s)
+def test_rounding_doubling_high_mul_is_gemmlowps(a, b):
+    # gemmlowp: a nudge with the product's sign, then a division that truncates.
+    nudge = 1 << 30 if a * b >= 0 else 1 - (1 << 30)
+    quotient = abs(a * b + nudge) >> 31
+    want = quotient if a * b + nudge >= 0 else -quotient
+    assert fx.rounding_doubling_high_mul(a, b, 32) == min(want, (1 << 31) - 1)
+
+
+@given(st.floats(2.0**-31, 2.0**20))
+def test_quantize_multiplier_keeps_31_bits(factor):
+    mantissa, shift = fx.quantize_multiplier(factor)
+    assert 1 << 30 <= mantissa < 1 << 31
+    error = Fraction(int(mantissa)) * Fraction(2) ** (int(shift) - 31) - Fraction(factor)
+    assert abs(error) <= Fraction(factor) / (1 << 31)
+
+
+def test_quantize_multiplier_edges():
+    assert fx.quantize_multiplier(0.0) == (0, 0)
+    assert fx.quantize_multiplier(2.0**-40) == (0, 0)
+    assert fx.quantize_multiplier(1 - 2.0**-40) == (1 << 30, 1)  # the mantissa rounds up to 2**31
+
+
+@given(st.integers(-(1 << 24), 1 << 24), st.floats(2.0**-20, 2.0**6))
+def test_requantization_rounds_twice(x, factor):
+    mantissa, shift = (int(part) for part in fx.quantize_multiplier(factor))
+    first = round_half(Fraction((x << max(shift, 0)) * mantissa, 1 << 31), away=False)
+    want = round_half(Fraction(first, 1 << max(-shift, 0)), away=True)
+    assert fx.multiply_by_quantized_multiplier(x, fx.quantize_multiplier(factor)) == want
+    assert abs(want - Fraction(x) * Fraction(factor)) <= 1 + abs(x) * factor * 2.0**-30
+
+
+@pytest.mark.parametrize(("bits", "tolerance"), [(16, 3), (32, 300)])
+def test_fixed_point_functions_approximate_the_real_ones(bits, tolerance):
+    one = 2.0 ** (bits - 1)
+    a = np.linspace(-8, 0, 4001)
+    raw = np.round(a * one / 16).astype(np.int64)
+    exact = np.exp(raw / one * 16)
+    assert np.abs(fx.exp_on_negative_values(raw, 4, bits) - exact * one).max() <= tolerance * 2
+    x = np.round(np.linspace(0, 1 - 1 / one, 4001) * one).astype(np.int64)
+    reciprocal = fx.one_over_one_plus(x, bits)
+    assert np.abs(reciprocal - np.minimum(one / (1 + x / one), one - 1)).max() <= tolerance * 2
+    ratio = fx.one_minus_over_one_plus(x, bits)
+    assert np.abs(ratio - (1 - x / one) / (1 + x / one) * one).max() <= tolerance * 4
+
+
+# --- Activations, on all 65,536 inputs.
+
+
+def one_op(code, power) -> bytes:
+    shape, kind = [1, 65536], schema.TensorType.INT16
+    tensors = [(kind, shape, None, 2.0**power, 0), (kind, shape, None, 2.0**-15, 0)]
+    return pack(tensors, [(code, 3, [0], [1], None, None)], [0], [1])
+
+
+def run_one_op(code, power):
+    interpreter = micro.Interpreter.from_bytes(one_op(code, power), arena_size=1 << 20)
+    interpreter.set_input(INT16.astype(np.int16)[None], 0)
+    interpreter.invoke()
+    return interpreter.get_output(0)[0]
+
+
+def test_tflm_sigmoid_table_is_the_runtimes():
+    got = run_one_op(schema.BuiltinOperator.LOGISTIC, -12)
+    np.testing.assert_array_equal(got, act.tflm_sigmoid_table())
+
+
+@pytest.mark.parametrize("integer_bits", range(7))
+def test_tflm_tanh_table_is_the_runtimes(integer_bits):
+    got = run_one_op(schema.BuiltinOperator.TANH, integer_bits - 15)
+    np.testing.assert_array_equal(got, act.tflm_tanh_table(integer_bits))
+
+
+def sweep_model(swept: str) -> IntegerModel:
+    """256 units whose pre-activation of one gate is 256 x + unit - 128: with x, all of Q3.12.
+
+    The cell of scale 2**-15 then is that gate times the other, saturated one (the gates i, g), or
+    keeps a constant while the hidden state shows the output gate.
+    """
+    model = random_model(0, units=256, features=4, cell_power=-15)
+    gates = {"input": 0, "cell": 2}
+    weights = np.zeros_like(model.input_weights)
+    weights[gates[swept]] = 64  # times 4 features
+    biases = np.full_like(model.biases, 1 << 20)  # saturates the other gates
+    biases[gates[swept]] = np.arange(256)
+    return dataclasses.replace(
+        model,
+        input=Quantization(np.float32(2.0**-6)),
+        input_weights=weights,
+        input_weight_scales=np.full(4, 2.0**-6, np.float32),
+        biases=biases,
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("swept", ["input", "cell"])
+def test_gate_functions_inside_the_op(swept, runtime):
+    model = sweep_model(swept)
+    x = np.arange(-128, 128, dtype=np.int8)
+    got = RUN[runtime](classifier_file(model, 1), np.tile(x[:, None, None], (1, 1, 4)))
+    tables = {
+        "tflite": (act.tflite_sigmoid_table(), act.tflite_tanh_table(3)),
+        "tflm": (act.tflm_sigmoid_table(), act.tflm_tanh_table(3)),
+    }[runtime]
+    index = {"input": 0, "cell": 1}[swept]
+    other = np.int64(tables[1 - index][-1])  # at the largest pre-activation
+    want = fx.rounding_divide_by_pot(tables[index].astype(np.int64) * other, 15)
+    off = np.abs(got.cell.reshape(-1) - want)
+    # TFLM rounds this product twice: one LSB where both halves fall together.
+    assert off.max() <= (runtime == "tflm")
+    assert np.count_nonzero(off) < 10
+
+
+@pytest.mark.parametrize("integer_bits", range(7))
+def test_tables_approximate_the_real_functions(integer_bits):
+    x = INT16 / 2.0 ** (15 - integer_bits)
+    exact = np.tanh(x) * 32768
+    assert np.abs(act.tflite_tanh_table(integer_bits) - exact).max() < 40
+    assert np.abs(act.tflm_tanh_table(integer_bits) - exact).max() < 5
+    exact = 32768 / (1 + np.exp(-INT16 / 4096))
+    assert np.abs(act.tflite_sigmoid_table() - exact).max() < 40
+    assert np.abs(act.tflm_sigmoid_table() - exact).max() < 3
+
+
+def test_tflite_tanh_refuses_formats_it_does_not_compute():
+    with pytest.raises(ValueError, match="integer bits"):
+        act.tflite_tanh_table(-1)
+
+
+@given(st.integers(2, 40), st.floats(0.002, 2.0), st.integers(0, 1000))
+def test_softmax_approximates_the_real_one(classes, scale, seed):
+    logits = np.random.default_rng(seed).integers(-128, 128, (50, classes)).astype(np.int8)
+    real = np.exp((logits - logits.max(axis=1, keepdims=True)) * np.float64(np.float32(scale)))
+    real = 256 * real / real.sum(axis=1, keepdims=True) - 128
+    got = act.softmax_int8(logits, np.float32(scale))
+    assert np.abs(got - np.clip(real, -128, 127)).max() <= 1
+
+
+# --- The whole model.
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    units=st.integers(8, 64),
+    features=st.sampled_from([10, 40]),
+    classes=st.integers(3, 12),
+    cell_power=st.integers(-15, -9),
+    gain=st.sampled_from([0.5, 2.0, 8.0]),
+    input_zero_point=st.integers(-128, 127),
+    hidden_zero_point=st.sampled_from([0, 0, -7, 30]),
+    cell_clip=st.sampled_from([0.0, 10.0, 0.7]),
+    per_class=st.booleans(),
+)
+def test_every_value_equals_both_runtimes(seed, units, features, classes, **options):
+    model = random_model(seed, units, features, classes, **options)
+    file = classifier_file(model, 12)
+    inputs = random_inputs(seed + 1, 6, 12, features)
+    read = IntegerModel.from_tflite(file)
+    for runtime in RUNTIMES:
+        assert_equal(read.run(inputs, runtime), RUN[runtime](file, inputs))
+
+
+@pytest.mark.parametrize("cell_power", [-15, -14, -13, -12])
+def test_long_clips_and_blocks(cell_power):
+    model = random_model(cell_power + 100, 40, 40, 12, cell_power)
+    inputs = random_inputs(3, 130, 49, 40)  # more clips than one block
+    file = classifier_file(model, 49)
+    for runtime in RUNTIMES:
+        assert_equal(model.run(inputs, runtime), RUN[runtime](file, inputs))
+
+
+def test_each_runtime_reads_its_own_hidden_scale():
+    model = random_model(5)
+    inputs = random_inputs(6, 4, 12, 10)
+    stale = dataclasses.replace(
+        model, effective_hidden=Quantization(np.float32(model.hidden_state.scale * 1.5), 3)
+    )
+    for runtime in RUNTIMES:
+        assert_equal(stale.run(inputs, runtime), RUN[runtime](classifier_file(stale, 12), inputs))
+    assert_equal(stale.run(inputs, "tflm"), model.run(inputs, "tflm"))
+    assert np.any(stale.run(inputs).hidden != model.run(inputs).hidden)
+
+
+def test_second_product_beyond_int16():
+    """TFLite saturates only the sum: x product -20000, h product +60000 -> 32767; TFLM 12767."""
+    model = random_model(7, gain=40.0)
+    inputs = random_inputs(8, 6, 12, 10)
+    for runtime in RUNTIMES:
+        assert_equal(model.run(inputs, runtime), RUN[runtime](classifier_file(model, 12), inputs))
+
+
+def test_converted_model(tmp_path):
+    """What the converter makes of a tf_keras model, weights raised so that the cell passes 1."""
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(1)
+    model = tf_keras.Sequential(
+        [
+            tf_keras.layers.Input((20, 10), batch_size=1),
+            tf_keras.layers.LSTM(24),
+            tf_keras.layers.Dense(4),
+            tf_keras.layers.Softmax(),
+        ]
+    )
+    kernel, recurrent, bias = model.layers[0].get_weights()
+    model.layers[0].set_weights([kernel * 3, recurrent * 2, bias + 0.3])
+    calibration = np.random.default_rng(0).normal(size=(20, 1, 20, 10)).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([clip] for clip in calibration)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    path = tmp_path / "model.tflite"
+    path.write_bytes(converter.convert())
+
+    read = IntegerModel.from_tflite(path)
+    assert read.input_weights.shape == (4, 24, 10)
+    inputs = random_inputs(2, 20, 20, 10)
+    file = classifier_file(read, 20)  # the same integers, with the inner tensors as outputs
+    for runtime in RUNTIMES:
+        assert_equal(read.run(inputs, runtime), RUN[runtime](file, inputs))
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs[:1])
+    interpreter.invoke()
+    posteriors = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert np.abs(posteriors.astype(int) - read.run(inputs[:1]).posteriors).max() <= 1
+
+
+# --- What it refuses.
+
+
+def test_refuses_what_it_does_not_compute(tmp_path):
+    with pytest.raises(KwsError, match="Cannot read the model"):
+        IntegerModel.from_tflite(tmp_path / "none.tflite")
+    with pytest.raises(KwsError, match="TFL3"):
+        IntegerModel.from_tflite(b"not a model")
+    with pytest.raises(KwsError, match="fused LSTM"):
+        IntegerModel.from_tflite(one_op(schema.BuiltinOperator.TANH, -12))
+    with pytest.raises(KwsError, match="cell state of scale"):
+        IntegerModel.from_tflite(classifier_file(random_model(0, cell_power=-16), 3))
+    model = random_model(0)
+    with pytest.raises(KwsError, match="int8 inputs"):
+        model.run(np.zeros((1, 3, 10), np.float32))
+    with pytest.raises(KwsError, match="int8 inputs"):
+        model.run(np.zeros((1, 3, 11), np.int8))
+    with pytest.raises(KwsError, match="tflite or tflm"):
+        model.run(np.zeros((1, 3, 10), np.int8), "other")
