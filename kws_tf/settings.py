@@ -4,11 +4,14 @@ The command line of ``scripts/train.py`` is made from the fields' metadata, so t
 default, its unit and its line of help are decided here and nowhere else.
 """
 
+import argparse
 import dataclasses
 from dataclasses import dataclass, field, fields
 
 from kws_tf.data.labels import KEYWORDS
 from kws_tf.errors import KwsError
+
+_METAVARS = {int: "N", float: "X", str: "NAME"}
 
 
 def _option(default, text: str, low: float | None = None, high: float | None = None, **more):
@@ -63,6 +66,80 @@ class DataSettings:
     __post_init__ = _check
 
 
+@dataclass(frozen=True)
+class TrainSettings:
+    """The model and how it is trained: float warm-up, then quantized fine-tuning."""
+
+    hidden: int = _option(118, "hidden units of the LSTM", 1, 4096)
+    profile: str = _option("tflite", "formats: tflite (deploys) or paper (the original's)")
+    pact: bool = _option(True, "train the clips (PACT) instead of keeping their initial values")
+    weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
+    input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
+    hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
+    clip_l2: float = _option(1e-4, "weight of the L2 penalty on activation clips", 0)
+    activations: str = _option("ideal", "sigmoid and tanh simulated in fine-tuning")
+    float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
+    quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
+    batch_size: int = _option(256, "clips in a batch", 1)
+    learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
+    quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
+    label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
+    teacher: str = _option("", "run folder of a trained model to learn from as well")
+    teacher_share: float = _option(0.7, "share of the teacher's posterior in the targets", 0, 1)
+    seed: int = _option(0, "seed of weights, order, augmentation")
+
+    __post_init__ = _check
+
+
 def as_json(settings) -> dict:
     """Returns a settings object as a JSON-ready dictionary."""
     return dataclasses.asdict(settings)
+
+
+def add_options(parser, settings_class) -> None:
+    """Adds an option for each field of a settings class to an argument parser."""
+    group = parser.add_argument_group(settings_class.__doc__.splitlines()[0].rstrip("."))
+    for entry in fields(settings_class):
+        name = "--" + entry.name.replace("_", "-")
+        help_text = entry.metadata["help"]
+        if isinstance(entry.default, bool):
+            action = argparse.BooleanOptionalAction
+            group.add_argument(name, action=action, default=entry.default, help=help_text)
+        elif isinstance(entry.default, tuple):
+            default = ",".join(entry.default)
+            group.add_argument(name, default=default, metavar="LIST", help=help_text)
+        else:
+            kind = type(entry.default)
+            group.add_argument(
+                name, type=kind, default=entry.default, metavar=_METAVARS[kind], help=help_text
+            )
+
+
+def from_options(settings_class, options):
+    """Makes a settings object from parsed options.
+
+    Raises:
+        KwsError: If a value is out of its range.
+    """
+    values = {}
+    for entry in fields(settings_class):
+        value = getattr(options, entry.name)
+        if isinstance(entry.default, tuple):
+            value = tuple(word.strip() for word in value.split(","))
+        values[entry.name] = value
+    return settings_class(**values)
+
+
+def from_json(settings_class, values: dict):
+    """Restores a settings object from ``as_json``.
+
+    Raises:
+        KwsError: If there are unknown fields.
+    """
+    try:
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return settings_class(**values)
+    except TypeError as error:
+        raise KwsError(
+            f"these settings are of another version of kws_tf ({error}); train a new run"
+        ) from error

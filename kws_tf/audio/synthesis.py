@@ -30,6 +30,17 @@ from pathlib import Path
 
 import numpy as np
 
+from kws_tf.audio.speech_commands import (
+    NOISE_FOLDER,
+    PARTITIONS,
+    SILENCE,
+    TESTING,
+    TRAINING,
+    UNKNOWN,
+    VALIDATION,
+    partition_of,
+    scan,
+)
 from kws_tf.errors import KwsError
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -38,7 +49,6 @@ UNKNOWN_WORDS = (
     *("one", "seven", "sheila", "six", "three", "tree", "two", "wow", "zero"),
     *("backward", "forward", "follow", "learn", "visual"),
 )
-PARTITIONS = ("training", "validation", "testing")
 SPEECH_FOLDER = "speech_commands"
 TEST_FOLDER = "test_set"
 DESCRIPTION_FILE = "dataset.json"
@@ -52,7 +62,7 @@ ACCENTS = (
 # over 35 words) share a partition; whispering, croaking, robotic and strongly echoing ones, and
 # those whose words are seldom recognised from the other variants' words, are left out.
 VARIANTS = {
-    "training": (
+    TRAINING: (
         ("f1", "f2", "f5", "Annie", "aunty", "belinda", "linda", "steph", "steph2", "steph3"),
         (
             *(
@@ -74,11 +84,11 @@ VARIANTS = {
             *("iven", "iven3", "iven4", "paul", "ed", "john", "travis", "AnxiousAndy"),
         ),
     ),
-    "validation": (
+    VALIDATION: (
         ("f3", "grandma"),
         ("m2", "Michael", "gustave", "marcelo", "quincy", "antonio", "Tweaky"),
     ),
-    "testing": (
+    TESTING: (
         ("f4", "Andrea", "anika"),
         (
             *("rob", "robert", "pedro", "Storm", "sandro", "Andy"),
@@ -123,7 +133,7 @@ class SynthesisSettings:
 
     words: tuple[str, ...] = KEYWORDS
     unknown_words: tuple[str, ...] = UNKNOWN_WORDS
-    clips_per_word: int = 200
+    clips_per_word: int = 300
     clips_per_unknown_word: int = 25
     validation_share: float = 0.1
     testing_share: float = 0.15
@@ -172,9 +182,9 @@ class SynthesisSettings:
         validation = min(validation, total - 2)
         testing = min(testing, total - 1 - validation)
         return {
-            "training": total - validation - testing,
-            "validation": validation,
-            "testing": testing,
+            TRAINING: total - validation - testing,
+            VALIDATION: validation,
+            TESTING: testing,
         }
 
 
@@ -200,8 +210,8 @@ class Speaker:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One file to make: a speaker says a word for the ``repetition``-th time."""
+class Utterance:
+    """One clip to make: a speaker says a word for the ``repetition``-th time."""
 
     word: str
     speaker: Speaker
@@ -278,29 +288,10 @@ def count_clips(dataset_dir: str | os.PathLike) -> dict[str, dict[str, int]]:
     Returns:
         Word to counts by partition, in alphabetical order.
     """
-    speech = Path(dataset_dir) / SPEECH_FOLDER
-    table = {}
-    for folder in sorted(speech.iterdir()):
-        if not folder.name.startswith("_"):
-            found = Counter(
-                partition_of(path.name.split("_nohash_")[0]) for path in folder.glob("*.wav")
-            )
-            table[folder.name] = {partition: found[partition] for partition in PARTITIONS}
+    table: dict[str, dict[str, int]] = {}
+    for clip in scan(Path(dataset_dir) / SPEECH_FOLDER):
+        table.setdefault(clip.word, dict.fromkeys(PARTITIONS, 0))[clip.partition] += 1
     return table
-
-
-def partition_of(speaker: str) -> str:
-    """Returns the partition of a speaker by the official rule, 10 % each held out.
-
-    ``which_set`` of
-    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/examples/speech_commands/input_data.py
-
-    Args:
-        speaker: The file name's part before ``_nohash_``.
-    """
-    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
-    percent = (digest % 2**27) * (100 / (2**27 - 1))
-    return "validation" if percent < 10 else "testing" if percent < 20 else "training"
 
 
 def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
@@ -324,7 +315,7 @@ def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
     return speakers
 
 
-def plan(settings: SynthesisSettings) -> list[Clip]:
+def plan(settings: SynthesisSettings) -> list[Utterance]:
     """Returns every clip of the data set, speaker by speaker."""
     speakers = cast(settings)
     clips = []
@@ -333,7 +324,7 @@ def plan(settings: SynthesisSettings) -> list[Clip]:
             # Rare words are not always spoken by the same few.
             order = _rng(settings.seed, word, partition).permutation(len(speakers[partition]))
             clips += [
-                Clip(word, speakers[partition][_in_turn(order, index)], index // len(order))
+                Utterance(word, speakers[partition][_in_turn(order, index)], index // len(order))
                 for index in range(number)
             ]
     return sorted(clips, key=lambda clip: (clip.speaker.partition, clip.speaker.name, clip.path))
@@ -367,8 +358,15 @@ class Espeak:
             raise KwsError(
                 f"espeak-ng does not load ({error}); reinstall espeakng-loader"
             ) from error
-        if library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(data), self._DONT_EXIT) < 0:
-            raise KwsError(f"espeak-ng finds no voices in {data}; reinstall espeakng-loader")
+        library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(data), self._DONT_EXIT)
+        # Paths over some 150 characters are silently replaced by one of the build machine.
+        used = ctypes.c_char_p()
+        library.espeak_Info(ctypes.byref(used))
+        if used.value != os.fsencode(data) or not os.path.isdir(data):
+            raise KwsError(
+                f"espeak-ng cannot use its voices in {data}; "
+                "reinstall espeakng-loader, in a folder with a shorter path if this one is long"
+            )
         callback_type = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
@@ -512,7 +510,7 @@ def _in_fresh_process(function: Callable, *arguments) -> None:
         process.submit(function, *arguments).result()
 
 
-def _make_clips(settings: SynthesisSettings, clips: list[Clip], folder: Path) -> None:
+def _make_clips(settings: SynthesisSettings, clips: list[Utterance], folder: Path) -> None:
     espeak = Espeak()
     for clip in clips:
         _write_wav(folder / clip.path, _render(espeak, settings, clip), settings.sample_rate)
@@ -522,18 +520,18 @@ def _make_noise(settings: SynthesisSettings, speech: Path, test: Path) -> None:
     """Writes ``_background_noise_`` and, from noise of its own, the test set's ``_silence_``."""
     espeak = Espeak()
     speakers = cast(settings)
-    background, silence = speech / "_background_noise_", test / "_silence_"
+    background, silence = speech / NOISE_FOLDER, test / SILENCE
     background.mkdir(parents=True)
     silence.mkdir(parents=True)
-    for name, samples in _noises(espeak, settings, speakers["training"]).items():
+    for name, samples in _noises(espeak, settings, speakers[TRAINING]).items():
         _write_wav(
             background / f"{name}.wav", samples * _gain(_BACKGROUND_DBFS), settings.sample_rate
         )
 
-    recordings = list(_noises(espeak, settings, speakers["testing"]).values())
+    recordings = list(_noises(espeak, settings, speakers[TESTING]).values())
     rng = _rng(settings.seed, "silence")
     length = _samples(settings, settings.seconds)
-    for index in range(settings.counts(settings.words[0])["testing"]):
+    for index in range(settings.counts(settings.words[0])[TESTING]):
         recording = _in_turn(recordings, index)
         start = rng.integers(len(recording) - length + 1)
         samples = recording[start : start + length] * _gain(rng.uniform(-70, _BACKGROUND_DBFS))
@@ -541,10 +539,10 @@ def _make_noise(settings: SynthesisSettings, speech: Path, test: Path) -> None:
 
 
 def _fill_test_set(
-    settings: SynthesisSettings, clips: list[Clip], speech: Path, test: Path
+    settings: SynthesisSettings, clips: list[Utterance], speech: Path, test: Path
 ) -> None:
     """Copies the testing clips into the canonical test set's layout."""
-    testing = [clip for clip in clips if clip.speaker.partition == "testing"]
+    testing = [clip for clip in clips if clip.speaker.partition == TESTING]
     for word in settings.words:
         (test / word).mkdir(parents=True)
     unknown = []
@@ -554,15 +552,15 @@ def _fill_test_set(
         else:
             unknown.append(clip)
     if unknown:
-        (test / "_unknown_").mkdir()
+        (test / UNKNOWN).mkdir()
     chosen = _rng(settings.seed, "unknown").permutation(len(unknown))
-    for index in chosen[: settings.counts(settings.words[0])["testing"]]:
+    for index in chosen[: settings.counts(settings.words[0])[TESTING]]:
         clip = unknown[index]
         name = f"{clip.word}_{Path(clip.path).name}.wav"
-        shutil.copyfile(speech / clip.path, test / "_unknown_" / name)
+        shutil.copyfile(speech / clip.path, test / UNKNOWN / name)
 
 
-def _render(espeak: Espeak, settings: SynthesisSettings, clip: Clip) -> np.ndarray:
+def _render(espeak: Espeak, settings: SynthesisSettings, clip: Utterance) -> np.ndarray:
     """Returns a clip as float64 samples [seconds * sample_rate]: speech, room, level, noise."""
     rng = _rng(settings.seed, clip.path)
     length = _samples(settings, settings.seconds)
@@ -622,7 +620,8 @@ def _noises(
     babble = np.zeros(length)
     for _ in range(8):
         speaker = speakers[rng.integers(len(speakers))]
-        text = " ".join(rng.permutation(_BABBLE))
+        # A sentence takes about four seconds.
+        text = " ".join(rng.permutation(_BABBLE)[: math.ceil(settings.noise_seconds / 4)])
         talk = espeak.speak(text, speaker.voice, speaker.rate, speaker.pitch)
         talk = _resampled(talk, settings.sample_rate / espeak.sample_rate / speaker.size)
         babble += np.resize(np.roll(_unit(talk), rng.integers(len(talk))), length)

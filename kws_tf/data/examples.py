@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
 
 
@@ -35,3 +36,25 @@ class Examples:
     def unknown_positions(self) -> np.ndarray:
         """Positions of the clips of unknown words, int64."""
         return np.flatnonzero(self.keyword < 0)
+
+
+def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
+    """Returns the index of each clip's word among the keywords, -1 for others, int64 [clips].
+
+    Args:
+        spoken: The word of each clip.
+        words: The keywords.
+        where: Where the clips are, for the error.
+
+    Raises:
+        KwsError: If there is no clip of a keyword.
+    """
+    index = {word: i for i, word in enumerate(words)}
+    keyword = np.array([index.get(word, -1) for word in spoken], np.int64)
+    for word, i in index.items():
+        if not np.any(keyword == i):
+            raise KwsError(
+                f"there is no clip of the word '{word}' in the {where}; "
+                f"it has: {', '.join(sorted(set(map(str, spoken)))) or 'none'}"
+            )
+    return keyword

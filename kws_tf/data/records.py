@@ -9,7 +9,7 @@ folder holds ``training-*``, ``validation-*`` and ``background-*`` shards and ``
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,27 +185,3 @@ class Writer:
             os.replace(f"{path}.part", path)
         return self._count
 
-
-def select(records: Records, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a partition's clips into keywords and unknown words.
-
-    Args:
-        records: The partition.
-        words: The keywords.
-
-    Returns:
-        Index of the keyword of each clip, int64 [clips], -1 for other words; and the same
-        records' positions that are unknown words, int64 [unknown].
-
-    Raises:
-        KwsError: If there is no clip of a keyword.
-    """
-    index = {word: i for i, word in enumerate(words)}
-    keyword = np.array([index.get(word, -1) for word in records.words], np.int64)
-    missing = [word for word, i in index.items() if not np.any(keyword == i)]
-    if missing:
-        raise KwsError(
-            f"there is no clip of the word '{missing[0]}'; the records have: "
-            f"{', '.join(sorted(set(records.words.tolist())))}"
-        )
-    return keyword, np.flatnonzero(keyword < 0)

@@ -6,8 +6,8 @@ to int16, so each is given here as a table of all 65,536 results, index ``x + 32
 apply and easy to carry to another chip or into a training simulation.
 
 Sources: TensorFlow Lite ``kernels/internal/reference/portable_tensor_utils.cc`` (ApplySigmoid,
-ApplyTanh), ``kernels/internal/reference/softmax.h``; TFLite Micro
-``kernels/internal/reference/integer_ops/logistic.h`` and ``tanh.h``, ``micro/kernels/lstm_eval.cc``.
+ApplyTanh) and ``softmax.h`` beside it; TFLite Micro ``micro/kernels/lstm_eval.cc`` and
+``kernels/internal/reference/integer_ops/logistic.h`` and ``tanh.h``.
 """
 
 import functools

@@ -227,9 +227,9 @@ class _TfliteStep(_Step):
         self.sigmoid = act.tflite_sigmoid_table()
         self.gate_tanh = act.tflite_tanh_table(3)
         self.cell_tanh = act.tflite_tanh_table(15 + model.cell_power)
-        quarter = np.float32(2.0**-15)
+        q15 = np.float32(2.0**-15)
         self.emit_multiplier = fx.quantize_multiplier(
-            quarter / np.float32(model.effective_hidden.scale) * quarter
+            q15 / np.float32(model.effective_hidden.scale) * q15
         )
         self.zero_point = model.effective_hidden.zero_point
 
@@ -305,7 +305,10 @@ def _read(model: str | Path | bytes) -> IntegerModel:
         raise KwsError(f"Cannot read the model {model}: {error.strerror}.") from error
     if data[4:8] != b"TFL3":
         raise KwsError(f"{where} is not a .tflite file: it lacks the mark TFL3.")
-    graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
+    try:
+        graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
+    except Exception as error:  # the generated parser raises whatever broken offsets lead to
+        raise KwsError(f"{where} is damaged: convert it again.") from error
     tensors = graph.subgraphs[0].tensors
 
     def code(operator):
@@ -325,7 +328,7 @@ def _read(model: str | Path | bytes) -> IntegerModel:
             f"{where} is not the graph fused LSTM, slice, dense, softmax: convert a tf_keras LSTM "
             "classifier to full int8."
         )
-    lstm, _, dense, softmax = operators
+    lstm, last, dense, softmax = operators
     absent = [9, 10, 11, 16, 17, 20, 21, 22, 23]  # peephole, projection, layer norm
     options = lstm.builtinOptions
     if (
@@ -359,6 +362,10 @@ def _read(model: str | Path | bytes) -> IntegerModel:
     def gate_scales(first):
         return np.concatenate([scales(i) for i in lstm.inputs[first : first + 4]])
 
+    if len(gate_scales(1)) != 4 or len(gate_scales(5)) != 4:
+        raise KwsError(f"{where} has LSTM weights with several scales: the op takes one a gate.")
+    if values(last.inputs[1], np.int32)[1] not in (-1, tensors[lstm.inputs[0]].shape[1] - 1):
+        raise KwsError(f"{where} does not classify the last step: convert a tf_keras LSTM again.")
     cell_scale = float(scales(lstm.inputs[19])[0])
     cell_power = round(math.log2(cell_scale))
     if cell_scale != 2.0**cell_power or not -15 <= cell_power <= -9:

@@ -1,0 +1,116 @@
+"""From a folder the user gives to the clips in memory: log-mel records or audio."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.audio import decode, speech_commands
+from kws_tf.data import records
+from kws_tf.data.examples import Examples, keyword_indices
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.progress import progress
+from kws_tf.settings import DataSettings
+
+_NOISE_STRIDE_MS = 500.0
+
+
+def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
+    """Loads the training or validation clips of a folder.
+
+    Args:
+        folder: Log-mel records, or audio in the Speech Commands layout.
+        partition: ``training`` or ``validation``.
+        front_end: What the clips are for; records of another one are refused.
+        settings: The words, and whether stereo is mixed down.
+
+    Raises:
+        KwsError: If the folder, its noise or a word is missing, or a file is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise KwsError(
+            f"the data folder {folder} does not exist; give --data-dir a folder of log-mel "
+            "records or one in the Speech Commands layout"
+        )
+    if records.is_record_folder(folder):
+        return _load_records(folder, partition, front_end, settings)
+    return _load_audio(folder, partition, front_end, settings)
+
+
+def _load_records(folder, partition, front_end, settings) -> Examples:
+    clips = records.read(folder, partition)
+    front_end.log_mel.frame_step_in(clips.log_mel)
+    wanted = clips.log_mel.frames(front_end.samples)
+    if clips.pictures.shape[1] != wanted:
+        raise KwsError(
+            f"the records in {folder} hold {clips.pictures.shape[1]} frames a clip instead of "
+            f"{wanted}; extract them anew with scripts/extract_features.py"
+        )
+    keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
+    noise = records.read(folder, "background").pictures
+    return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)
+
+
+def _load_audio(folder, partition, front_end, settings) -> Examples:
+    clips = [c for c in speech_commands.scan(folder) if c.partition == partition]
+    words = np.array([clip.word for clip in clips])
+    keyword = keyword_indices(words, settings.words, f"{partition} partition of {folder}")
+    samples = read_samples([clip.path for clip in clips], front_end, settings.mix_down)
+    return Examples(samples, keyword, noise_slices(folder, front_end), settings.words, None)
+
+
+def read_samples(
+    paths: Sequence[Path], front_end: FrontEnd, mix_down: bool = False, title: str = "decoding"
+) -> np.ndarray:
+    """Decodes clips, padded or cut to the front end's length.
+
+    Args:
+        paths: WAV or FLAC files.
+        front_end: Gives rate and length.
+        mix_down: Mix stereo down instead of refusing it.
+        title: Of the progress line.
+
+    Returns:
+        int16 [clips, samples].
+
+    Raises:
+        KwsError: If a file is missing, damaged or stereo.
+    """
+    rate, length = front_end.log_mel.sample_rate, front_end.samples
+    dataset = decode.clip_dataset(paths, rate, length, mix_down)
+    samples = np.empty([len(paths), length], np.int16)
+    with decode.named_errors(paths):
+        for i, clip in progress(enumerate(dataset.as_numpy_iterator()), len(paths), title):
+            samples[i] = to_int16(clip)
+    return samples
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Turns float samples in [-1, 1) into 16-bit ones; exact for what came from 16 bits."""
+    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def noise_slices(folder: Path, front_end: FrontEnd) -> np.ndarray:
+    """Cuts the noise recordings into overlapping slices of a clip's length.
+
+    Returns:
+        int16 [slices, samples].
+
+    Raises:
+        KwsError: If there are no noise recordings, or all are shorter than a clip.
+    """
+    rate, length = front_end.log_mel.sample_rate, front_end.samples
+    stride = round(_NOISE_STRIDE_MS * rate / 1000)
+    slices = []
+    for path in speech_commands.noise_files(folder):
+        recording = to_int16(decode.load(path, rate))
+        starts = range(0, len(recording) - length + 1, stride)
+        slices.extend(recording[start : start + length] for start in starts)
+    if not slices:
+        raise KwsError(
+            f"every noise recording in {folder} is shorter than a clip of "
+            f"{front_end.clip_ms:g} ms; give longer ones"
+        )
+    return np.stack(slices)

@@ -1,0 +1,151 @@
+"""The ``tflite`` profile's LSTM with a hand-written gradient: what training spends its time in.
+
+The same function as ``QuantizedLSTMCell.step`` over all steps, value and gradient (a test
+compares them), at a fraction of the cost:
+
+* it works on integers (as float32, exact below 2^24), so that a format costs one rounding
+  instead of a division, a rounding and a multiplication;
+* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept;
+* the gradient of the recurrent kernel is one product over all steps after the loop.
+"""
+
+import tensorflow as tf
+
+from kws_tf.model.activations import ACTIVATIONS
+
+_Q15 = 2.0**15
+_Q12 = 2.0**12
+
+
+def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
+    """Runs the LSTM from the products of the inputs.
+
+    Args:
+        input_products: float32 [steps, batch, 4 units], from ``cell.input_product``.
+        cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
+
+    Returns:
+        float32 [steps, batch, units], the fake-quantized hidden states.
+    """
+    recurrent, recurrent_scale = cell.recurrent_weights()
+    hidden_scale = cell.scale("hidden")
+    cell_scale = cell.scale("cell")
+    cell_limit = cell.quantizers["cell"].limit(cell._clips["cell"])
+    hidden_quantizer = cell.quantizers["hidden"]
+    sigmoid, tanh = ACTIVATIONS[cell.activations]
+    steps, units = input_products.shape[0], cell.units
+
+    @tf.custom_gradient
+    def run(products, recurrent, hidden_clip, cell_clip):
+        batch = tf.shape(products)[1]
+        zeros = tf.zeros([batch, units])
+        integers = tf.round(recurrent / recurrent_scale)
+        # Rounds a product of hidden state and recurrent kernel to Q3.12.
+        product_scale = hidden_scale * recurrent_scale * _Q12
+        written_scale = 2.0**-30 / cell_scale
+        output_scale = 2.0**-30 / hidden_scale
+        low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
+
+        def saved(size):
+            return tf.TensorArray(tf.float32, steps, element_shape=[None, size])
+
+        def step(t, hidden, state, gates, states, tanhs, hiddens):
+            product = tf.round(tf.matmul(hidden, integers) * product_scale)
+            z = _int16(_int16(product) + products[t] * _Q12) * (1 / _Q12)
+            zi, zf, zc, zo = tf.split(z, 4, axis=1)
+            i, f, o = _q15(sigmoid(zi)), _q15(sigmoid(zf)), _q15(sigmoid(zo))
+            c = _q15(tanh(zc))
+            state = tf.round(f * state * (1 / _Q15)) + tf.round(i * c * written_scale)
+            state = tf.clip_by_value(state, -cell_limit, cell_limit)
+            tanh_state = _q15(tanh(state * cell_scale))
+            hidden = tf.clip_by_value(tf.round(o * tanh_state * output_scale), low, high)
+            return (
+                t + 1,
+                hidden,
+                state,
+                gates.write(t, tf.concat([i, f, c, o], 1)),
+                states.write(t, state),
+                tanhs.write(t, tanh_state),
+                hiddens.write(t, hidden),
+            )
+
+        loop = (0, zeros, zeros, saved(4 * units), saved(units), saved(units), saved(units))
+        *_, gates, states, tanhs, hiddens = tf.while_loop(
+            lambda t, *_: t < steps, step, loop, maximum_iterations=steps, parallel_iterations=1
+        )
+        hiddens = hiddens.stack() * hidden_scale
+
+        def gradient(upstream):
+            return _gradient(
+                upstream,
+                (gates.stack(), states.stack(), tanhs.stack(), hiddens),
+                recurrent,
+                hidden_clip,
+                cell_scale,
+                cell_limit,
+            )
+
+        return hiddens, gradient
+
+    return run(input_products, recurrent, cell.clip("hidden"), cell.clip("cell"))
+
+
+def _gradient(upstream, saved, recurrent, hidden_clip, cell_scale, cell_limit):
+    """Goes back through time; straight-through at each rounding, PACT at each clip.
+
+    Returns:
+        Gradients of the input products, the recurrent kernel, the hidden and the cell clip.
+    """
+    gates, states, tanhs, hiddens = saved
+    steps, units = states.shape[0], states.shape[2]
+    batch = tf.shape(states)[1]
+    zeros = tf.zeros([batch, units])
+    previous_states = tf.concat([zeros[None], states[:-1]], 0)
+
+    def step(t, d_hidden, d_state, d_gates, d_hidden_clip, d_cell_clip):
+        i, f, c, o = tf.split(gates[t] * (1 / _Q15), 4, axis=1)
+        tanh_state = tanhs[t] * (1 / _Q15)
+        d_hidden = d_hidden + upstream[t]
+        output = o * tanh_state
+        inside = tf.cast(tf.abs(output) <= hidden_clip, tf.float32)
+        d_hidden_clip += tf.reduce_sum((1.0 - inside) * tf.sign(output) * d_hidden)
+        d_hidden *= inside
+        d_state = d_state + d_hidden * o * (1.0 - tanh_state * tanh_state)
+        state = states[t]
+        inside = tf.cast(tf.abs(state) < cell_limit, tf.float32)
+        d_cell_clip += tf.reduce_sum((1.0 - inside) * tf.sign(state) * d_state)
+        d_state *= inside
+        d_z = tf.concat(
+            [
+                d_state * c * (i * (1.0 - i)),
+                d_state * (previous_states[t] * cell_scale) * (f * (1.0 - f)),
+                d_state * i * (1.0 - c * c),
+                d_hidden * tanh_state * (o * (1.0 - o)),
+            ],
+            1,
+        )
+        d_hidden = tf.matmul(d_z, recurrent, transpose_b=True)
+        return t - 1, d_hidden, d_state * f, d_gates.write(t, d_z), d_hidden_clip, d_cell_clip
+
+    d_gates = tf.TensorArray(tf.float32, steps, element_shape=[None, 4 * units])
+    loop = (steps - 1, zeros, zeros, d_gates, 0.0, 0.0)
+    *_, d_gates, d_hidden_clip, d_cell_clip = tf.while_loop(
+        lambda t, *_: t >= 0, step, loop, maximum_iterations=steps, parallel_iterations=1
+    )
+    d_gates = d_gates.stack()
+    previous_hiddens = tf.concat([zeros[None], hiddens[:-1]], 0)
+    d_recurrent = tf.matmul(
+        tf.reshape(previous_hiddens, [-1, units]),
+        tf.reshape(d_gates, [-1, 4 * units]),
+        transpose_a=True,
+    )
+    return d_gates, d_recurrent, d_hidden_clip, d_cell_clip
+
+
+def _int16(x):
+    return tf.clip_by_value(x, -_Q15, _Q15 - 1)
+
+
+def _q15(x):
+    """Rounds a sigmoid or tanh to Q0.15."""
+    return tf.minimum(tf.round(x * _Q15), _Q15 - 1)

@@ -1,0 +1,118 @@
+"""The keyword spotter: an LSTM over the clip, a dense layer on its last hidden state."""
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from kws_tf.model.dense import QuantizedDense
+from kws_tf.model.lstm import QuantizedLSTM
+from kws_tf.model.profiles import GATES, PROFILES
+from kws_tf.model.quantizers import CellQuantizer, PactQuantizer
+
+LSTM, CLASSIFIER = "lstm", "classifier"
+
+
+def build_float(frames: int, features: int, units: int, classes: int) -> keras.Model:
+    """Builds the float spotter: features [batch, frames, features] to logits [batch, classes]."""
+    inputs = keras.Input((frames, features), name="features")
+    hidden = keras.layers.LSTM(units, name=LSTM)(inputs)
+    logits = keras.layers.Dense(classes, name=CLASSIFIER)(hidden)
+    return keras.Model(inputs, logits, name="float_spotter")
+
+
+def build_quantized(
+    frames: int,
+    features: int,
+    units: int,
+    classes: int,
+    profile: str = "tflite",
+    trainable_clips: bool = True,
+    weight_bits: int = 8,
+    clip_l2: float = 0.0,
+    activations: str = "ideal",
+    **bits,
+) -> keras.Model:
+    """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
+
+    Args:
+        frames: Frames in a clip.
+        features: Features in a frame.
+        units: Size of the hidden state.
+        classes: Number of classes.
+        profile: ``tflite`` or ``paper``, see ``profiles``.
+        trainable_clips: Whether the clips are trained (PACT) or fixed.
+        weight_bits: Width of the weights.
+        clip_l2: Weight of the L2 penalty on the activations' clips.
+        activations: Sigmoid and tanh, see ``activations``.
+        **bits: Widths of other signals, passed on to the profile.
+    """
+    quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
+    inputs = keras.Input((frames, features), name="features")
+    lstm = QuantizedLSTM(units, quantizers, activations=activations, name=LSTM)
+    hidden = lstm(inputs)
+    kernel = PactQuantizer(weight_bits, trainable=trainable_clips, narrow_range=True)
+    output = PactQuantizer(clip=16.0, trainable=trainable_clips, l2=clip_l2)
+    # The LSTM's output is quantized already; the original has a clip of its own before the layer.
+    before = PactQuantizer(clip=4.0, trainable=trainable_clips) if profile == "paper" else None
+    logits = QuantizedDense(classes, kernel, output, before, name=CLASSIFIER)(hidden)
+    return keras.Model(inputs, logits, name="quantized_spotter")
+
+
+def clips(model: keras.Model) -> dict[str, tf.Variable]:
+    """Returns all clip variables of a quantized spotter by ``<layer>/<signal>``."""
+    return {
+        f"{layer.name}/{signal}": variable
+        for layer in (model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER))
+        for signal, variable in layer.clips().items()
+    }
+
+
+def carry_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies the LSTM's and the classifier's weights of a float spotter to a quantized one."""
+    lstm, cell = source.get_layer(LSTM).cell, target.get_layer(LSTM).cell
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        getattr(cell, name).assign(getattr(lstm, name))
+    for name in ("kernel", "bias"):
+        getattr(target.get_layer(CLASSIFIER), name).assign(
+            getattr(source.get_layer(CLASSIFIER), name)
+        )
+
+
+def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: float = 99.99) -> None:
+    """Sets the clips from the weights and from what the float model computes on real clips.
+
+    Weights get their largest magnitude; input, cell, hidden state and logits a percentile of
+    theirs. Clips of the ``paper`` profile's signals keep the original's starting values.
+
+    Args:
+        model: A quantized spotter with the weights of a float one.
+        features: float32 [clips, frames, features]; training clips, not test clips.
+        percentile: Of the magnitudes.
+    """
+    cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
+    for name, matrix in (("kernel", cell.kernel), ("recurrent", cell.recurrent_kernel)):
+        for gate, part in zip(GATES, np.split(matrix.numpy(), 4, axis=1), strict=True):
+            if cell.clip(f"{name}_{gate}") is not None:
+                cell.clip(f"{name}_{gate}").assign(np.abs(part).max())
+    classifier.clips()["kernel"].assign(np.abs(classifier.kernel).max())
+    if not isinstance(cell.quantizers.get("cell"), CellQuantizer):
+        return
+
+    lstm = keras.layers.LSTM(cell.units, return_sequences=True, return_state=True)
+    lstm(features[:1])
+    lstm.set_weights([cell.kernel, cell.recurrent_kernel, cell.bias])
+    magnitudes = {"input": [features], "hidden": [], "cell": [], "logits": []}
+    for start in range(0, len(features), 256):
+        sequence, last, state = lstm(features[start : start + 256])
+        magnitudes["hidden"].append(sequence)
+        magnitudes["cell"].append(state)
+        magnitudes["logits"].append(last @ classifier.kernel + classifier.bias)
+
+    def reach(signal):
+        values = np.concatenate([np.abs(np.ravel(part)) for part in magnitudes[signal]])
+        return float(np.percentile(values, percentile))
+
+    cell.clip("input").assign(reach("input"))
+    cell.clip("hidden").assign(min(1.0, reach("hidden")))
+    cell.clip("cell").assign(np.clip(reach("cell"), CellQuantizer.SMALLEST, CellQuantizer.LARGEST))
+    classifier.clips()["output"].assign(reach("logits"))

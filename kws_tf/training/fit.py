@@ -1,0 +1,248 @@
+"""Training: float warm-up, then quantized fine-tuning, resumable at every epoch."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from kws_tf.data import pipeline, sources
+from kws_tf.data.examples import Examples
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import front_end as named_front_end
+from kws_tf.model import spotter
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.training.run_folder import (
+    RunFolder,
+    all_settings,
+    build_model,
+    load_weights,
+    open_run,
+    read_json,
+    write_json,
+)
+
+_CALIBRATION_BATCHES = 8
+
+
+class _EpochRecord(keras.callbacks.Callback):
+    """Keeps history, best weights and a checkpoint: what a run resumes from.
+
+    ``history.json`` is written last, so that it never claims an epoch whose weights are missing;
+    an epoch that was cut is trained again, on the same batches.
+    """
+
+    def __init__(self, run: RunFolder, phase: str, history: list[dict], clips_an_epoch: int):
+        super().__init__()
+        self._run, self._phase = run, phase
+        self._history, self._clips = history, clips_an_epoch
+
+    def set_model(self, model):
+        super().set_model(model)
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+
+    def _path(self, epoch: int) -> Path:
+        return self._run.path / "checkpoint" / f"{self._phase}-{epoch}"
+
+    def restore(self, model) -> int:
+        """Restores the last finished epoch of this phase and returns the next one's number."""
+        self.set_model(model)
+        epochs = [row["epoch"] for row in self._history if row["phase"] == self._phase]
+        if not epochs:
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        try:
+            self._checkpoint.restore(str(self._path(max(epochs)))).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            raise KwsError(
+                f"the checkpoint in {self._run.path} does not fit the run ({type(error).__name__});"
+                " train into a new --run-dir"
+            ) from error
+        return max(epochs) + 1
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs if logs is not None else {}
+        if self._phase == "quantized":
+            logs |= {f"clip/{k}": float(v) for k, v in spotter.clips(self.model).items()}
+        seconds = time.monotonic() - self._start
+        row = {"phase": self._phase, "epoch": epoch, "seconds": round(seconds, 2)}
+        row |= {"clips": self._clips} | {key: float(value) for key, value in logs.items()}
+        earlier = [r["val_accuracy"] for r in self._history if r["phase"] == self._phase]
+        if row["val_accuracy"] > max(earlier, default=-1.0):
+            best = self._run.weights_file(self._phase)
+            temporary = best.with_name("part." + best.name)
+            self.model.save_weights(temporary)
+            temporary.replace(best)
+        self._checkpoint.write(str(self._path(epoch)))
+        self._history.append(row)
+        write_json(self._run.history_file, self._history)
+        for old in self._path(0).parent.glob(f"{self._phase}-{epoch - 1}.*"):
+            old.unlink()
+
+
+def smoothed_targets(classes: int, smoothing: float, teacher=None, teacher_share: float = 0.0):
+    """Returns a function (features, labels) -> (features, target posteriors).
+
+    Args:
+        classes: Number of classes.
+        smoothing: Label smoothing.
+        teacher: Model whose posteriors are mixed in, or ``None`` (Hinton et al., Distilling the
+            Knowledge in a Neural Network, arXiv 1503.02531, at temperature 1).
+        teacher_share: Share of the teacher's posteriors.
+    """
+
+    def targets(features, labels):
+        target = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+        if teacher is not None:
+            posteriors = tf.nn.softmax(teacher(features))
+            target = teacher_share * posteriors + (1 - teacher_share) * target
+        return features, target
+
+    return targets
+
+
+def train(
+    run_dir: Path,
+    data_dir: Path,
+    settings: TrainSettings,
+    data: DataSettings,
+    augmentation: Augmentation,
+    verbose: int = 1,
+) -> RunFolder:
+    """Trains a spotter into a run folder, or resumes the run that is there.
+
+    Args:
+        run_dir: The run folder; created when absent.
+        data_dir: Log-mel records or audio, see ``sources.load``.
+        settings: Model and training.
+        data: The task.
+        augmentation: What is done to training clips.
+        verbose: As in Keras.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        KwsError: If the data are not usable, or the folder holds a run with other settings.
+    """
+    run = RunFolder(Path(run_dir))
+    if not settings.float_epochs + settings.quantized_epochs:
+        raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
+    wanted = all_settings(settings, data, augmentation, Path(data_dir).resolve())
+    fresh = not run.settings_file.exists()
+    if not fresh and read_json(run.settings_file) != wanted:
+        raise KwsError(
+            f"{run_dir} holds a run with other settings; repeat its command (environment.json "
+            "has it) to resume it, or give another --run-dir"
+        )
+    front_end = named_front_end(data.front_end)
+    training = sources.load(data_dir, "training", front_end, data)
+    validation = sources.load(data_dir, "validation", front_end, data)
+    if fresh:
+        front_end = pipeline.fit_normalisation(training, front_end)
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_json(run.front_end_file, front_end.to_json())
+        run.start(settings, data, augmentation, Path(data_dir).resolve())
+    front_end = run.front_end()
+    history = read_json(run.history_file) if run.history_file.exists() else []
+    phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
+    for phase, epochs in phases.items():
+        if epochs:
+            _fit_phase(run, phase, epochs, training, validation, front_end, history, verbose)
+    shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+    return run
+
+
+def _fit_phase(
+    run: RunFolder,
+    phase: str,
+    epochs: int,
+    training: Examples,
+    validation: Examples,
+    front_end,
+    history: list[dict],
+    verbose: int,
+) -> None:
+    settings, data, classes = run.train_settings(), run.data_settings(), len(run.labels())
+    augmentation = Augmentation(**read_json(run.settings_file)["augmentation"])
+    if sum(row["phase"] == phase for row in history) >= epochs:
+        return
+    # Each phase has its own weights, order and augmentation, whether or not it was resumed.
+    seed = 2 * settings.seed + (phase == "quantized")
+    keras.utils.set_random_seed(seed)
+    model = build_model(settings, front_end, classes, phase)
+    first_rate = settings.learning_rate
+    if phase == "quantized":
+        _begin_quantized(run, model, training, front_end, augmentation)
+        if settings.float_epochs:
+            first_rate = settings.quantized_learning_rate
+    batches = pipeline.training_batches(
+        training, front_end, data, augmentation, settings.batch_size, seed
+    )
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        epochs * batches.steps,
+        alpha=0.01,
+        warmup_target=first_rate,
+        warmup_steps=batches.steps,
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    record = _EpochRecord(run, phase, history, batches.clips)
+    first_epoch = record.restore(model)
+    batches = pipeline.training_batches(
+        training, front_end, data, augmentation, settings.batch_size, seed, first_epoch
+    )
+    teacher = _teacher(settings, front_end, run)
+    targets = smoothed_targets(classes, settings.label_smoothing, teacher, settings.teacher_share)
+    features, labels = pipeline.fixed_set(validation, front_end, data)
+    model.fit(
+        batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE),
+        steps_per_epoch=batches.steps,
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        validation_data=(features, np.eye(classes, dtype=np.float32)[labels]),
+        validation_batch_size=512,
+        callbacks=[record, keras.callbacks.TensorBoard(run.path / "tensorboard" / phase)],
+        verbose=verbose,
+    )
+
+
+def _begin_quantized(run, model, training, front_end, augmentation) -> None:
+    """Takes over the float model's weights and sets the clips from training clips."""
+    settings, data = run.train_settings(), run.data_settings()
+    if settings.float_epochs:
+        float_model = build_model(settings, front_end, len(run.labels()), "float")
+        load_weights(float_model, run.weights_file("float"))
+        spotter.carry_weights(float_model, model)
+    batches = pipeline.training_batches(
+        training, front_end, data, augmentation, settings.batch_size, seed=settings.seed
+    )
+    calibration = batches.dataset.take(min(_CALIBRATION_BATCHES, batches.steps))
+    features = np.concatenate([x for x, _ in calibration.as_numpy_iterator()])
+    spotter.set_initial_clips(model, features)
+
+
+def _teacher(settings: TrainSettings, front_end, run: RunFolder):
+    """Loads the teacher, if one is wanted.
+
+    Raises:
+        KwsError: If it has other labels or another front end.
+    """
+    if not settings.teacher:
+        return None
+    teacher = open_run(settings.teacher)
+    if teacher.labels() != run.labels() or teacher.front_end() != front_end:
+        raise KwsError(
+            f"the teacher {settings.teacher} has other labels or another front end; "
+            "train it on the same data with the same --words and --front-end"
+        )
+    return teacher.load_model("float")

@@ -1,0 +1,207 @@
+"""A run folder: everything a training run leaves, and how to load it."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from kws_tf.data.labels import class_names
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
+
+_PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tensorflow-io", "numpy")
+
+
+def write_json(path: Path, values) -> None:
+    """Writes JSON at once: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(values, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path):
+    """Reads JSON.
+
+    Raises:
+        KwsError: If the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise KwsError(
+            f"{path} does not exist; give a folder that scripts/train.py has written"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """All settings, JSON."""
+        return self.path / "settings.json"
+
+    @property
+    def front_end_file(self) -> Path:
+        """The front end with its normalisation, JSON."""
+        return self.path / "front_end.json"
+
+    @property
+    def history_file(self) -> Path:
+        """A row an epoch, JSON."""
+        return self.path / "history.json"
+
+    @property
+    def accuracy_file(self) -> Path:
+        """Accuracies measured on this run's models, JSON."""
+        return self.path / "accuracy.json"
+
+    @property
+    def model_file(self) -> Path:
+        """The converted model."""
+        return self.path / "model.tflite"
+
+    def weights_file(self, phase: str) -> Path:
+        """Best weights of a phase, ``float`` or ``quantized``, HDF5."""
+        return self.path / f"{phase}.weights.h5"
+
+    def start(self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source):
+        """Writes settings, label list, versions and git revision of a new run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "labels.txt").write_text("\n".join(class_names(data.words)) + "\n")
+        write_json(
+            self.path / "environment.json",
+            {
+                "command": shlex.join(sys.argv),
+                "git_revision": git_revision(),
+                "python": platform.python_version(),
+                "packages": {name: metadata.version(name) for name in _PACKAGES},
+                "cpus": os.cpu_count(),
+            },
+        )
+        # Last, for its presence means that a run has begun here.
+        write_json(self.settings_file, all_settings(train, data, augmentation, source))
+
+    def train_settings(self) -> TrainSettings:
+        """Returns the model's and training's settings."""
+        return from_json(TrainSettings, read_json(self.settings_file)["train"])
+
+    def data_settings(self) -> DataSettings:
+        """Returns the task's settings."""
+        return from_json(DataSettings, read_json(self.settings_file)["data"])
+
+    def front_end(self) -> FrontEnd:
+        """Returns the front end with its normalisation."""
+        return FrontEnd.from_json(read_json(self.front_end_file))
+
+    def labels(self) -> tuple[str, ...]:
+        """Returns the class names in the order of the model's outputs."""
+        return class_names(self.data_settings().words)
+
+    def load_model(self, phase: str = "quantized"):
+        """Loads the float or the quantized Keras model with its best weights.
+
+        Raises:
+            KwsError: If the run is unfinished or the weights are of another shape.
+        """
+        settings, front_end = self.train_settings(), self.front_end()
+        model = build_model(settings, front_end, len(self.labels()), phase)
+        path = self.weights_file(phase)
+        if not path.exists():
+            raise KwsError(
+                f"{self.path} has no {phase} weights yet; let scripts/train.py finish "
+                f"(the same command resumes), or train with --{phase}-epochs above 0"
+            )
+        return load_weights(model, path)
+
+
+def all_settings(train, data, augmentation, source) -> dict:
+    """Returns what identifies a run: its settings and its data folder, JSON-ready."""
+    sections = {"train": train, "data": data, "augmentation": augmentation}
+    # Through JSON, so that it compares equal to what a file gives back.
+    return json.loads(
+        json.dumps({k: as_json(v) for k, v in sections.items()} | {"data_dir": str(source)})
+    )
+
+
+def build_model(settings: TrainSettings, front_end: FrontEnd, classes: int, phase: str):
+    """Builds the ``float`` or the ``quantized`` spotter of these settings."""
+    from kws_tf.model import spotter
+
+    shape = (front_end.frames, front_end.features, settings.hidden, classes)
+    if phase == "float":
+        return spotter.build_float(*shape)
+    bits = {}
+    if settings.profile == "tflite":
+        bits = {"input_bits": settings.input_bits, "hidden_bits": settings.hidden_bits}
+    return spotter.build_quantized(
+        *shape,
+        settings.profile,
+        settings.pact,
+        settings.weight_bits,
+        settings.clip_l2,
+        settings.activations,
+        **bits,
+    )
+
+
+def load_weights(model, path: Path):
+    """Loads HDF5 weights into a model.
+
+    Raises:
+        KwsError: If the file is damaged or of a model of another shape.
+    """
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise KwsError(
+            f"the weights {path} do not fit the model that settings.json describes ({reason}); "
+            "use the folder as training wrote it"
+        ) from error
+    return model
+
+
+def open_run(path: Path) -> RunFolder:
+    """Returns an existing run folder.
+
+    Raises:
+        KwsError: If there is no run.
+    """
+    run = RunFolder(Path(path))
+    if not run.settings_file.exists():
+        raise KwsError(
+            f"{path} is not a run folder (it has no settings.json); "
+            "give a folder that scripts/train.py has written"
+        )
+    return run
+
+
+def git_revision() -> str:
+    """Returns the revision of the checkout, ``-dirty`` appended, or ``unknown``."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        return subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,157 @@
+"""The LSTM's parity: quantizers off = Keras, fast path = the cell's specification."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kws_tf.model.lstm import QuantizedLSTM, QuantizedLSTMCell
+from kws_tf.model.profiles import PROFILES, SIGNALS, paper, tflite
+from kws_tf.model.quantizers import FixedPointQuantizer, PactQuantizer
+
+
+def sample(batch=4, steps=9, features=10, seed=0):
+    return np.random.default_rng(seed).normal(size=(batch, steps, features)).astype(np.float32)
+
+
+def with_realistic_weights(layer, x, seed=0):
+    """Builds a layer and gives it weights that reach the formats' whole range."""
+    rng = np.random.default_rng(seed)
+    layer(x)
+    cell = layer.cell
+    cell.kernel.assign(rng.normal(0, 0.6, cell.kernel.shape))
+    cell.recurrent_kernel.assign(rng.normal(0, 0.4, cell.recurrent_kernel.shape))
+    cell.bias.assign(rng.normal(0, 0.5, cell.bias.shape))
+    return layer
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_without_quantizers_it_is_the_keras_lstm(return_sequences):
+    x = sample(steps=20)
+    ours = with_realistic_weights(QuantizedLSTM(7, None, return_sequences), x)
+    keras_lstm = keras.layers.LSTM(7, return_sequences=return_sequences)
+    keras_lstm(x)
+    keras_lstm.set_weights([w.numpy() for w in (ours.cell.kernel, ours.cell.recurrent_kernel, ours.cell.bias)])
+    np.testing.assert_allclose(ours(x), keras_lstm(x), atol=1e-5)
+
+
+def test_without_quantizers_its_gradients_are_the_keras_lstms():
+    x = tf.constant(sample())
+    ours = with_realistic_weights(QuantizedLSTM(5, None), x)
+    keras_lstm = keras.layers.LSTM(5)
+    keras_lstm(x)
+    keras_lstm.set_weights(ours.get_weights())
+    for layer in (ours, keras_lstm):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(tf.square(layer(x)))
+        layer.gradients = tape.gradient(y, [x, *layer.trainable_weights])
+    for mine, theirs in zip(ours.gradients, keras_lstm.gradients, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("absent", SIGNALS)
+@pytest.mark.parametrize("profile", ["tflite", "paper"])
+def test_each_quantizer_can_be_absent(profile, absent):
+    quantizers = PROFILES[profile]() | {absent: None}
+    y = with_realistic_weights(QuantizedLSTM(3, quantizers), sample(steps=3))(sample(steps=3))
+    assert np.isfinite(y).all()
+
+
+@given(
+    units=st.integers(1, 12),
+    features=st.integers(1, 12),
+    hidden_clip=st.floats(0.05, 1.0),
+    cell_clip=st.floats(0.51, 8.0),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=15, deadline=None)
+def test_fast_path_equals_the_cell(units, features, hidden_clip, cell_clip, seed):
+    x = tf.constant(sample(3, 8, features, seed))
+    results = []
+    for fast in (True, False):
+        layer = QuantizedLSTM(units, "tflite", return_sequences=True, fast=fast)
+        with_realistic_weights(layer, x, seed)
+        layer.cell.clip("hidden").assign(hidden_clip)
+        layer.cell.clip("cell").assign(cell_clip)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(tf.square(y) * tf.linspace(1.0, 2.0, units))
+        results.append((y, tape.gradient(loss, [x, *layer.trainable_weights])))
+    (fast, fast_gradients), (cell, cell_gradients) = results
+    one_step = hidden_clip / 128
+    np.testing.assert_allclose(fast, cell, atol=1.01 * one_step)
+    # Rounding ties that float32 decides differently are rare.
+    assert np.mean(np.abs(fast - cell) > one_step / 2) < 0.02
+    for mine, theirs in zip(fast_gradients, cell_gradients, strict=True):
+        size = np.max(np.abs(theirs)) + 1e-3
+        np.testing.assert_allclose(mine / size, theirs / size, atol=0.02)
+
+
+def test_outputs_are_on_the_hidden_states_grid():
+    x = sample()
+    layer = with_realistic_weights(QuantizedLSTM(6, "tflite", True), x)
+    layer.cell.clip("hidden").assign(0.7)
+    integers = layer(x).numpy() / (np.float32(0.7) / 128)
+    np.testing.assert_allclose(integers, np.round(integers), atol=1e-3)
+    assert integers.min() >= -128 and integers.max() <= 127
+
+
+@pytest.mark.parametrize("quantizers", ["tflite", "paper", None, {"input": PactQuantizer(4)}])
+def test_serialises_in_a_functional_model(quantizers, tmp_path):
+    inputs = keras.Input((9, 10))
+    model = keras.Model(inputs, QuantizedLSTM(4, quantizers, name="lstm")(inputs))
+    for variable in model.weights:
+        variable.assign(variable * 1.1 + 0.01)
+    model.save(tmp_path / "model.keras")
+    restored = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model(sample()), restored(sample()))
+    assert restored.get_layer("lstm").cell.quantizers == model.get_layer("lstm").cell.quantizers
+
+
+def test_cell_runs_in_the_keras_rnn():
+    x = sample()
+    layer = with_realistic_weights(QuantizedLSTM(5, "tflite"), x)
+    rnn = keras.layers.RNN(QuantizedLSTMCell(5, tflite()))
+    rnn(x)
+    rnn.set_weights(layer.cell.get_weights())
+    np.testing.assert_allclose(rnn(x), layer(x), atol=1.01 / 128)
+
+
+def test_fit_trains_every_clip():
+    x, y = sample(64, seed=3), np.random.default_rng(0).normal(size=(64, 4)) * 3
+    layer = QuantizedLSTM(4, "tflite")
+    model = keras.Sequential([layer])
+    with_realistic_weights(layer, x)
+    for name, variable in layer.cell.clips().items():
+        variable.assign({"input": 0.5, "cell": 0.6, "hidden": 0.2}.get(name, 0.3))
+    before = {name: float(v) for name, v in layer.cell.clips().items()}
+    model.compile("adam", "mse")
+    model.fit(x, y, epochs=1, batch_size=32, verbose=0)
+    assert all(float(v) != before[name] for name, v in layer.cell.clips().items())
+
+
+def test_fixed_clips_stay():
+    layer = with_realistic_weights(QuantizedLSTM(4, tflite(trainable=False)), sample())
+    assert len(layer.trainable_weights) == 3 and len(layer.cell.clips()) == 11
+
+
+def test_paper_profile_has_eleven_clips():
+    layer = with_realistic_weights(QuantizedLSTM(4, paper()), sample())
+    assert len(layer.cell.clips()) == 11
+    assert not layer.deploys
+
+
+def test_a_mask_is_refused():
+    with pytest.raises(ValueError, match="takes no mask"):
+        QuantizedLSTM(4)(sample(), mask=tf.ones([4, 9], tf.bool))
+
+
+def test_an_unknown_signal_or_profile_is_refused():
+    with pytest.raises(ValueError, match="no such signal"):
+        QuantizedLSTM(4, {"hiden": FixedPointQuantizer(7, 8)})
+    with pytest.raises(ValueError, match="no such profile"):
+        QuantizedLSTM(4, "tflight")
