@@ -77,7 +77,7 @@ class TrainSettings:
     input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
     hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
     clip_l2: float = _option(1e-4, "weight of the L2 penalty on activation clips", 0)
-    activations: str = _option("ideal", "sigmoid and tanh simulated in fine-tuning")
+    runtime: str = _option("ideal", "whose sigmoid and tanh to simulate: ideal, tflm or tflite")
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from kws_tf.data.labels import UNKNOWN
 from kws_tf.errors import KwsError
 
 NOISE_FOLDER = "_background_noise_"
-SILENCE, UNKNOWN = "_silence_", "_unknown_"
-"""Labels of the two classes that are no words."""
 TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
 PARTITIONS = (TRAINING, VALIDATION, TESTING)
 
@@ -131,14 +130,17 @@ def noise_files(data_dir: str | os.PathLike) -> list[Path]:
     """Lists the noise recordings.
 
     Args:
-        data_dir: A data folder with ``_background_noise_`` in it, or a folder of recordings.
+        data_dir: A data folder with ``_background_noise_`` in it or beside it, or a folder of
+            recordings.
 
     Raises:
         KwsError: There is no such folder, or nothing in it.
     """
     folder = Path(data_dir)
-    if (folder / NOISE_FOLDER).is_dir():
-        folder = folder / NOISE_FOLDER
+    for parent in (folder, folder.resolve().parent):
+        if folder.is_dir() and (parent / NOISE_FOLDER).is_dir():
+            folder = parent / NOISE_FOLDER
+            break
     if not folder.is_dir():
         raise KwsError(f"the noise folder {folder} does not exist; give an existing one")
     if not (paths := _audio_files(folder)):

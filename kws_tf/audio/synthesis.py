@@ -33,17 +33,15 @@ import numpy as np
 from kws_tf.audio.speech_commands import (
     NOISE_FOLDER,
     PARTITIONS,
-    SILENCE,
     TESTING,
     TRAINING,
-    UNKNOWN,
     VALIDATION,
     partition_of,
     scan,
 )
+from kws_tf.data.labels import KEYWORDS, SILENCE, UNKNOWN
 from kws_tf.errors import KwsError
 
-KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN_WORDS = (
     *("bed", "bird", "cat", "dog", "eight", "five", "four", "happy", "house", "marvin", "nine"),
     *("one", "seven", "sheila", "six", "three", "tree", "two", "wow", "zero"),

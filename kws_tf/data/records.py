@@ -9,6 +9,7 @@ folder holds ``training-*``, ``validation-*`` and ``background-*`` shards and ``
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.errors import KwsError
+from kws_tf.files import write_json
 from kws_tf.frontend.config import LogMel
 
 PARTITIONS = ("training", "validation", "background")
 DESCRIPTION = "front_end.json"
-#: Front end of records without a description: the published log-mel records of Speech Commands.
-PUBLISHED = LogMel(hop_ms=10.0)
+HOP_MS = 10.0
+"""Time between the frames of a record, ms; a front end takes every n-th."""
+PUBLISHED = LogMel(hop_ms=HOP_MS)
+"""Front end of records without a description: the published log-mel records."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ def from_picture(pictures, log_mel: LogMel) -> tf.Tensor:
 
 
 def is_record_folder(folder: Path) -> bool:
-    """Tells whether a folder holds training records."""
-    return any(Path(folder).glob("training-*.tfrecord"))
+    """Tells whether a folder holds records of any partition."""
+    return any(_shards(folder, partition) for partition in PARTITIONS)
+
+
+def _shards(folder: Path, partition: str) -> list[Path]:
+    return sorted(Path(folder).glob(f"{partition}-*.tfrecord"))
 
 
 def describe(folder: Path) -> LogMel:
@@ -71,7 +79,7 @@ def describe(folder: Path) -> LogMel:
         return PUBLISHED
     try:
         return LogMel(**json.loads(path.read_text())["log_mel"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
         raise KwsError(
             f"{path} is damaged ({error}); extract the records anew with "
             "scripts/extract_features.py"
@@ -89,12 +97,13 @@ def read(folder: Path, partition: str) -> Records:
         KwsError: If the partition is missing, empty, damaged or of mixed front ends.
     """
     log_mel = describe(folder)
-    paths = sorted(str(p) for p in Path(folder).glob(f"{partition}-*.tfrecord"))
+    paths = _shards(folder, partition)
     if not paths:
         raise KwsError(
             f"{folder} has no {partition}-*.tfrecord files; give a folder made by "
             "scripts/extract_features.py or one in the Speech Commands layout"
         )
+    _check_complete(folder, partition, paths)
     schema = {k: tf.io.FixedLenFeature([], tf.string) for k in ("spectrogram", "word", "clip")}
     schema["front_end"] = tf.io.FixedLenFeature([], tf.string, default_value="")
 
@@ -104,7 +113,9 @@ def read(folder: Path, partition: str) -> Records:
         picture = tf.ensure_shape(picture, [None, log_mel.bands, 1])[..., 0]
         return picture, values["word"], values["clip"], values["front_end"]
 
-    dataset = tf.data.TFRecordDataset(paths).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = tf.data.TFRecordDataset([str(path) for path in paths]).map(
+        decode, num_parallel_calls=tf.data.AUTOTUNE
+    )
     try:
         batches = list(dataset.batch(1024).prefetch(2).as_numpy_iterator())
     except tf.errors.OpError as error:
@@ -120,39 +131,63 @@ def read(folder: Path, partition: str) -> Records:
             f"{folder} mixes {partition} records of different front ends; "
             "extract each front end into a folder of its own"
         )
-    return Records(pictures, words.astype(str), clips.astype(str), log_mel)
+    return Records(pictures, _text(words), _text(clips), log_mel)
+
+
+def _text(column: np.ndarray) -> np.ndarray:
+    return np.array([value.decode(errors="replace") for value in column])
+
+
+def _check_complete(folder: Path, partition: str, paths: list[Path]) -> None:
+    """Raises unless the shards are those of one extraction, all of them."""
+    totals = [int(m[1]) for p in paths if (m := re.search(r"-of-(\d+)\.tfrecord$", p.name))]
+    if totals and (len(set(totals)) > 1 or totals[0] != len(paths)):
+        raise KwsError(
+            f"{folder} has {len(paths)} {partition} files whose names promise "
+            f"{' or '.join(map(str, sorted(set(totals))))}; fetch or extract them anew"
+        )
 
 
 class Writer:
     """Writes one partition in shards; nothing is visible under its name before ``close``.
 
+    As a context manager it closes at the end, and leaves what was there after an error.
+
     Args:
         folder: The record folder; created when absent.
-        partition: ``training``, ``validation`` or ``background``.
+        partition: ``training``, ``validation`` or ``background``; replaced when there.
         log_mel: Front end of the pictures.
         shards: Number of files; records go to them in turn.
+
+    Raises:
+        KwsError: If the folder holds records of another front end.
     """
 
     def __init__(self, folder: Path, partition: str, log_mel: LogMel, shards: int = 1):
-        self._folder = Path(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._fingerprint = log_mel.fingerprint().encode()
-        names = [f"{partition}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
-        self._paths = [self._folder / name for name in names]
-        self._writers = [tf.io.TFRecordWriter(f"{path}.part") for path in self._paths]
-        self._count = 0
-        self._describe(log_mel)
-
-    def _describe(self, log_mel: LogMel) -> None:
-        if describe(self._folder) != log_mel and is_record_folder(self._folder):
+        self._folder, self._partition = Path(folder), partition
+        self._log_mel, self._fingerprint = log_mel, log_mel.fingerprint().encode()
+        if is_record_folder(folder) and describe(folder) != log_mel:
             raise KwsError(
-                f"{self._folder} already holds records of another front end; "
+                f"{folder} already holds records of another front end; "
                 "write these into a folder of their own"
             )
-        path = self._folder / DESCRIPTION
-        temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps({"log_mel": dataclasses.asdict(log_mel)}, indent=1) + "\n")
-        os.replace(temporary, path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        names = [f"{partition}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
+        self._paths = [self._folder / name for name in names]
+        self._parts = [path.with_name(f"{path.name}.part") for path in self._paths]
+        self._writers = [tf.io.TFRecordWriter(str(part)) for part in self._parts]
+        self._count = 0
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self.close()
+            return
+        for writer, part in zip(self._writers, self._parts, strict=True):
+            writer.close()
+            part.unlink(missing_ok=True)
 
     def write(self, pictures: np.ndarray, words: Iterable[str], clips: Iterable[str]) -> None:
         """Adds records.
@@ -180,8 +215,12 @@ class Writer:
 
     def close(self) -> int:
         """Moves the finished shards into place and returns the number of records."""
-        for writer, path in zip(self._writers, self._paths, strict=True):
+        for writer in self._writers:
             writer.close()
-            os.replace(f"{path}.part", path)
+        # The old shards go first: a crash on the way leaves too few, which ``read`` notices.
+        for old in _shards(self._folder, self._partition):
+            old.unlink()
+        write_json(self._folder / DESCRIPTION, {"log_mel": dataclasses.asdict(self._log_mel)})
+        for part, path in zip(self._parts, self._paths, strict=True):
+            os.replace(part, path)
         return self._count
-

@@ -43,13 +43,14 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     clips = records.read(folder, partition)
     front_end.log_mel.frame_step_in(clips.log_mel)
     wanted = clips.log_mel.frames(front_end.samples)
-    if clips.pictures.shape[1] != wanted:
-        raise KwsError(
-            f"the records in {folder} hold {clips.pictures.shape[1]} frames a clip instead of "
-            f"{wanted}; extract them anew with scripts/extract_features.py"
-        )
-    keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
     noise = records.read(folder, "background").pictures
+    for frames in (clips.pictures.shape[1], noise.shape[1]):
+        if frames != wanted:
+            raise KwsError(
+                f"the records in {folder} hold {frames} frames a clip instead of {wanted}; "
+                "extract them anew with scripts/extract_features.py"
+            )
+    keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
     return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)
 
 
@@ -57,8 +58,10 @@ def _load_audio(folder, partition, front_end, settings) -> Examples:
     clips = [c for c in speech_commands.scan(folder) if c.partition == partition]
     words = np.array([clip.word for clip in clips])
     keyword = keyword_indices(words, settings.words, f"{partition} partition of {folder}")
+    # Before the clips, so that a missing noise folder is noticed at once.
+    noise = noise_slices(folder, front_end, settings.mix_down)
     samples = read_samples([clip.path for clip in clips], front_end, settings.mix_down)
-    return Examples(samples, keyword, noise_slices(folder, front_end), settings.words, None)
+    return Examples(samples, keyword, noise, settings.words, None)
 
 
 def read_samples(
@@ -92,8 +95,13 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def noise_slices(folder: Path, front_end: FrontEnd) -> np.ndarray:
+def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> np.ndarray:
     """Cuts the noise recordings into overlapping slices of a clip's length.
+
+    Args:
+        folder: Audio in the Speech Commands layout.
+        front_end: Gives rate and length.
+        mix_down: Mix stereo down instead of refusing it.
 
     Returns:
         int16 [slices, samples].
@@ -105,7 +113,7 @@ def noise_slices(folder: Path, front_end: FrontEnd) -> np.ndarray:
     stride = round(_NOISE_STRIDE_MS * rate / 1000)
     slices = []
     for path in speech_commands.noise_files(folder):
-        recording = to_int16(decode.load(path, rate))
+        recording = to_int16(decode.load(path, rate, mix_down))
         starts = range(0, len(recording) - length + 1, stride)
         slices.extend(recording[start : start + length] for start in starts)
     if not slices:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 
 from kws_tf.errors import KwsError
@@ -26,6 +27,9 @@ class LogMel:
         offset: Added to the power before the natural logarithm.
         floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit picture.
         ceiling: Largest value, nats.
+
+    Raises:
+        ValueError: If a constant is of another type or contradicts the others.
     """
 
     sample_rate: int = 16000
@@ -38,6 +42,13 @@ class LogMel:
     offset: float = 1e-7
     floor: float = -14.65
     ceiling: float = 10.85
+
+    def __post_init__(self):
+        _coerce_numbers(self)
+        _require(min(self.sample_rate, self.hop_samples, self.bands) >= 1, "a size is below 1")
+        _require(1 <= self.window_samples <= self.fft_length, "the window exceeds the FFT")
+        _require(0 <= self.low_hz < self.high_hz <= self.sample_rate / 2, "the band edges")
+        _require(self.offset > 0 and self.floor < self.ceiling, "offset, floor or ceiling")
 
     @property
     def window_samples(self) -> int:
@@ -98,6 +109,9 @@ class FrontEnd:
         coefficients: Number of orthonormal DCT-II coefficients kept; 0 leaves the bands.
         mean: Mean of each feature over the training data; empty before training.
         std: Standard deviation of each feature; empty before training.
+
+    Raises:
+        ValueError: If a field is of another type or contradicts the others.
     """
 
     name: str = "logmel40"
@@ -106,6 +120,15 @@ class FrontEnd:
     coefficients: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        _coerce_numbers(self)
+        _require(self.frames >= 1, "the clip is shorter than the window")
+        _require(0 <= self.coefficients <= self.log_mel.bands, "more coefficients than bands")
+        lengths = {len(self.mean), len(self.std)}
+        _require(lengths in ({0}, {self.features}), f"not {self.features} means and deviations")
+        _require(all(map(math.isfinite, self.mean + self.std)), "a mean or deviation")
+        _require(all(value > 0 for value in self.std), "a deviation is not positive")
 
     @property
     def samples(self) -> int:
@@ -143,15 +166,26 @@ class FrontEnd:
             values = dict(values)
             log_mel = LogMel(**values.pop("log_mel"))
             mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
-            front_end = cls(log_mel=log_mel, mean=mean, std=std, **values)
-            if mean and not len(mean) == len(std) == front_end.features:
-                raise ValueError(f"{len(mean)} means for {front_end.features} features")
-        except (KeyError, TypeError, ValueError) as error:
+            return cls(log_mel=log_mel, mean=mean, std=std, **values)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise KwsError(
                 f"this is not a front-end description ({error}); "
                 "use the JSON that training or conversion wrote"
             ) from error
-        return front_end
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(f"bad value: {what}")
+
+
+def _coerce_numbers(config) -> None:
+    """Makes 10 the 10.0 of a float field, so that equal constants have one fingerprint."""
+    for entry in dataclasses.fields(config):
+        value, kind = getattr(config, entry.name), entry.type
+        if kind in (int, float):
+            _require(math.isfinite(value) and kind(value) == value, f"{entry.name} {value}")
+            object.__setattr__(config, entry.name, kind(value))
 
 
 def _float32(value) -> float:

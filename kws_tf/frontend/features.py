@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
 
 
@@ -73,7 +74,15 @@ def features_from_log_mel(log_values: tf.Tensor, front_end: FrontEnd) -> tf.Tens
 
     Returns:
         float32 [..., frames, features], about zero mean and unit variance.
+
+    Raises:
+        KwsError: If the front end has no normalisation constants.
     """
+    if not front_end.mean:
+        raise KwsError(
+            f"the front end '{front_end.name}' has no normalisation constants; "
+            "use the one that training wrote into the run folder"
+        )
     values = unnormalised_features(log_values, front_end)
     return (values - tf.constant(front_end.mean)) / tf.constant(front_end.std)
 

@@ -54,7 +54,8 @@ class QuantizedDense(keras.layers.Layer):
             return None
         return tf.stop_gradient(self.quantizers[signal].scale(self._clips[signal]))
 
-    def _quantize(self, signal, value):
+    def quantize(self, signal, value):
+        """Fake-quantizes a signal, if it has a quantizer."""
         if signal not in self.quantizers:
             return value
         return self.quantizers[signal](value, training=None, weights=self._clips[signal])
@@ -62,9 +63,9 @@ class QuantizedDense(keras.layers.Layer):
     def call(self, inputs):
         """Computes the logits, float32 [batch, units], of float32 [batch, n]."""
         product = tf.matmul(
-            self._quantize("input", inputs), self._quantize("kernel", self.kernel)
+            self.quantize("input", inputs), self.quantize("kernel", self.kernel)
         )
-        return self._quantize("output", product + self.bias)
+        return self.quantize("output", product + self.bias)
 
     def get_config(self):
         """Returns the arguments."""

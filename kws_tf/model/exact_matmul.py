@@ -1,10 +1,34 @@
-"""Products of fake-quantized tensors without float rounding."""
+"""Products of fake-quantized tensors without float rounding, requantized as the runtimes do."""
 
 import tensorflow as tf
 
+# Moves a half away from zero before tf.round, which would take it to the even neighbour; far
+# less than the grid that the first rounding leaves.
+_AWAY_FROM_ZERO = 1.0 + 2.0**-22
 
-def exact_matmul(x, w, x_scale, w_scale, bias=None):
-    """Multiplies integers, then scales: what an integer kernel does before it rounds.
+
+def requantization(factor):
+    """Splits a requantization into its two roundings.
+
+    Both runtimes multiply an int32 by a 31-bit mantissa and round, then divide by a power of two
+    and round again, halves away from zero (``MultiplyByQuantizedMultiplier`` with double
+    rounding). For a factor of 1/2 or more the second step does nothing; below, a quarter and
+    more of the values that a single rounding would get differ.
+
+    Args:
+        factor: float32, the real factor.
+
+    Returns:
+        ``first`` and ``second`` with ``round(round(x * first) * second)`` the result.
+    """
+    # frexp's exponent by counting, exact where a logarithm is not.
+    powers = tf.constant([2.0**-n for n in range(1, 24)])
+    right = tf.reduce_sum(tf.cast(factor[..., None] < powers, tf.float32), -1)
+    return factor * tf.pow(2.0, right), tf.pow(2.0, -right) * _AWAY_FROM_ZERO
+
+
+def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None):
+    """Multiplies integers, then scales: what an integer kernel does.
 
     float32 sums of integers are exact below 2^24, which 8-bit operands stay under for up to
     1,032 terms; the same sum over real values would be off in its last bits, and now and then
@@ -14,12 +38,14 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None):
         x: float32 [batch, n]; integers times ``x_scale``.
         w: float32 [n, m]; integers times ``w_scale``.
         x_scale: float32 scalar, or ``None`` if x is not quantized.
-        w_scale: float32 [m] or scalar, or ``None`` if w is not quantized.
+        w_scale: float32 [m], or ``None`` if w is not quantized.
         bias: float32 [m], added as an int32 of scale ``x_scale * w_scale``; optional.
+        result_scale: Scale the result is requantized to, rounded twice; ``None`` leaves it
+            unrounded.
 
     Returns:
-        float32 [batch, m], real values. Gradients are those of ``x @ w + bias``; the scales
-        have none.
+        float32 [batch, m], real values, not saturated. Gradients are those of ``x @ w + bias``;
+        the scales have none.
     """
     if x_scale is None or w_scale is None:
         product = tf.matmul(x, w)
@@ -31,6 +57,11 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None):
     def forward(x, w, bias):
         scale = x_scale * w_scale
         total = tf.matmul(tf.round(x / x_scale), tf.round(w / w_scale)) + tf.round(bias / scale)
+        if result_scale is None:
+            result = total * scale
+        else:
+            first, second = requantization(scale / result_scale)
+            result = tf.round(tf.round(total * first) * second) * result_scale
 
         def gradient(upstream):
             return (
@@ -39,6 +70,6 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None):
                 tf.reduce_sum(upstream, 0),
             )
 
-        return total * scale, gradient
+        return result, gradient
 
     return forward(x, w, bias)

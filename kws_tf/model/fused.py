@@ -11,7 +11,8 @@ compares them), at a fraction of the cost:
 
 import tensorflow as tf
 
-from kws_tf.model.activations import ACTIVATIONS
+from kws_tf.model import runtimes
+from kws_tf.model.exact_matmul import requantization
 
 _Q15 = 2.0**15
 _Q12 = 2.0**12
@@ -32,7 +33,7 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
     cell_scale = cell.scale("cell")
     cell_limit = cell.quantizers["cell"].limit(cell._clips["cell"])
     hidden_quantizer = cell.quantizers["hidden"]
-    sigmoid, tanh = ACTIVATIONS[cell.activations]
+    gates_of, tanh_of_cell = runtimes.fused_activations(cell.runtime, cell.units, cell_scale)
     steps, units = input_products.shape[0], cell.units
 
     @tf.custom_gradient
@@ -40,8 +41,7 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
         batch = tf.shape(products)[1]
         zeros = tf.zeros([batch, units])
         integers = tf.round(recurrent / recurrent_scale)
-        # Rounds a product of hidden state and recurrent kernel to Q3.12.
-        product_scale = hidden_scale * recurrent_scale * _Q12
+        first, second = requantization(hidden_scale * recurrent_scale * _Q12)
         written_scale = 2.0**-30 / cell_scale
         output_scale = 2.0**-30 / hidden_scale
         low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
@@ -50,20 +50,18 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
             return tf.TensorArray(tf.float32, steps, element_shape=[None, size])
 
         def step(t, hidden, state, gates, states, tanhs, hiddens):
-            product = tf.round(tf.matmul(hidden, integers) * product_scale)
-            z = _int16(_int16(product) + products[t] * _Q12) * (1 / _Q12)
-            zi, zf, zc, zo = tf.split(z, 4, axis=1)
-            i, f, o = _q15(sigmoid(zi)), _q15(sigmoid(zf)), _q15(sigmoid(zo))
-            c = _q15(tanh(zc))
+            product = tf.round(tf.round(tf.matmul(hidden, integers) * first) * second)
+            activated = gates_of(_int16(_int16(product) + products[t] * _Q12))
+            i, f, c, o = tf.split(activated, 4, axis=1)
             state = tf.round(f * state * (1 / _Q15)) + tf.round(i * c * written_scale)
-            state = tf.clip_by_value(state, -cell_limit, cell_limit)
-            tanh_state = _q15(tanh(state * cell_scale))
-            hidden = tf.clip_by_value(tf.round(o * tanh_state * output_scale), low, high)
+            state = _limit(state, -cell_limit, cell_limit)
+            tanh_state = tanh_of_cell(state)
+            hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
             return (
                 t + 1,
                 hidden,
                 state,
-                gates.write(t, tf.concat([i, f, c, o], 1)),
+                gates.write(t, activated),
                 states.write(t, state),
                 tanhs.write(t, tanh_state),
                 hiddens.write(t, hidden),
@@ -143,9 +141,9 @@ def _gradient(upstream, saved, recurrent, hidden_clip, cell_scale, cell_limit):
 
 
 def _int16(x):
-    return tf.clip_by_value(x, -_Q15, _Q15 - 1)
+    return _limit(x, -_Q15, _Q15 - 1)
 
 
-def _q15(x):
-    """Rounds a sigmoid or tanh to Q0.15."""
-    return tf.minimum(tf.round(x * _Q15), _Q15 - 1)
+def _limit(x, low, high):
+    """``tf.clip_by_value`` in one op instead of two; it needs no gradient here."""
+    return tf.raw_ops.ClipByValue(t=x, clip_value_min=low, clip_value_max=high)

@@ -3,8 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.model import fused
-from kws_tf.model.activations import ACTIVATIONS
+from kws_tf.model import fused, runtimes
 from kws_tf.model.exact_matmul import exact_matmul
 from kws_tf.model.profiles import GATES, PROFILES, SIGNALS
 from kws_tf.model.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
@@ -24,7 +23,8 @@ class QuantizedLSTMCell(keras.layers.Layer):
         units: Size of the hidden state.
         quantizers: Quantizer of each signal (see ``profiles``); a signal that is not named or
             ``None`` is not quantized.
-        activations: Sigmoid and tanh: ``ideal``, or a runtime's own (see ``activations``).
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
+            latter two are for the ``tflite`` profile.
         unit_forget_bias: Whether the forget gate's bias starts at 1.
 
     Raises:
@@ -35,7 +35,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
         self,
         units: int,
         quantizers: dict | None = None,
-        activations: str = "ideal",
+        runtime: str = "ideal",
         unit_forget_bias: bool = True,
         **kwargs,
     ):
@@ -45,7 +45,14 @@ class QuantizedLSTMCell(keras.layers.Layer):
         unknown = set(self.quantizers) - set(SIGNALS)
         if unknown:
             raise ValueError(f"no such signal: {sorted(unknown)}; there are {SIGNALS}")
-        self.activations = activations
+        if runtime not in runtimes.RUNTIMES:
+            raise ValueError(f"no such runtime: {runtime}; there are {runtimes.RUNTIMES}")
+        if runtime != "ideal" and not deploys(self.quantizers):
+            raise ValueError(
+                f"the functions of {runtime} take the formats of the 'tflite' profile; "
+                "use runtime='ideal' with other quantizers"
+            )
+        self.runtime = runtime
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [units, units]
         self.output_size = units
@@ -111,6 +118,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
             self.scale("input"),
             kernel_scale,
             self.quantize("bias", self.bias),
+            self.scale("input_product"),
         )
         return self.quantize("input_product", product)
 
@@ -132,14 +140,19 @@ class QuantizedLSTMCell(keras.layers.Layer):
         hidden, cell = states
         recurrent, recurrent_scale = recurrent_weights
         q = self.quantize
-        sigmoid, tanh = ACTIVATIONS[self.activations]
-        hidden_product = exact_matmul(hidden, recurrent, self.scale("hidden"), recurrent_scale)
+        hidden_product = exact_matmul(
+            hidden,
+            recurrent,
+            self.scale("hidden"),
+            recurrent_scale,
+            result_scale=self.scale("hidden_product"),
+        )
         gates = q("gate", input_product + q("hidden_product", hidden_product))
         i, f, c, o = tf.split(gates, 4, axis=1)
-        i = q("sigmoid_i", sigmoid(i))
-        f = q("sigmoid_f", sigmoid(f))
-        c = q("tanh_c", tanh(c))
-        o = q("sigmoid_o", sigmoid(o))
+        i = q("sigmoid_i", runtimes.sigmoid(self.runtime, i))
+        f = q("sigmoid_f", runtimes.sigmoid(self.runtime, f))
+        c = q("tanh_c", runtimes.tanh(self.runtime, c))
+        o = q("sigmoid_o", runtimes.sigmoid(self.runtime, o))
         kept, written = q("kept", f * cell), q("written", i * c)
         if isinstance(self.quantizers.get("cell"), CellQuantizer):
             # The op rounds each product to the cell's format before it adds them.
@@ -147,7 +160,8 @@ class QuantizedLSTMCell(keras.layers.Layer):
                 self.quantizers["cell"].round(v, self._clips["cell"]) for v in (kept, written)
             )
         cell = q("cell", kept + written)
-        hidden = q("hidden", o * q("tanh_cell", tanh(cell)))
+        tanh_cell = q("tanh_cell", runtimes.tanh(self.runtime, cell, self.scale("cell")))
+        hidden = q("hidden", o * tanh_cell)
         return hidden, cell
 
     def call(self, inputs, states, training=None):
@@ -163,7 +177,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
                 signal: keras.saving.serialize_keras_object(quantizer)
                 for signal, quantizer in self.quantizers.items()
             },
-            "activations": self.activations,
+            "runtime": self.runtime,
             "unit_forget_bias": self.unit_forget_bias,
         }
 
@@ -186,7 +200,8 @@ class QuantizedLSTM(keras.layers.Layer):
         quantizers: A profile's name (``tflite`` or ``paper``), or a quantizer for each signal
             (see ``profiles``); ``None`` is a plain LSTM.
         return_sequences: Whether to return every step's hidden state or the last one's.
-        activations: Sigmoid and tanh: ``ideal``, or a runtime's own (see ``activations``).
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
+            latter two are for the ``tflite`` profile.
         unit_forget_bias: Whether the forget gate's bias starts at 1.
         fast: Use the fused step with its hand-written gradient where there is one (all formats
             of the ``tflite`` profile); the result is the same.
@@ -202,7 +217,7 @@ class QuantizedLSTM(keras.layers.Layer):
         units: int,
         quantizers: str | dict | None = "tflite",
         return_sequences: bool = False,
-        activations: str = "ideal",
+        runtime: str = "ideal",
         unit_forget_bias: bool = True,
         fast: bool = True,
         **kwargs,
@@ -213,7 +228,7 @@ class QuantizedLSTM(keras.layers.Layer):
                 raise ValueError(f"no such profile: {quantizers}; there are {sorted(PROFILES)}")
             quantizers = PROFILES[quantizers]()
         self.cell = QuantizedLSTMCell(
-            units, quantizers, activations, unit_forget_bias, name="cell"
+            units, quantizers, runtime, unit_forget_bias, name="cell"
         )
         self.return_sequences = return_sequences
         self.fast = fast
@@ -227,7 +242,7 @@ class QuantizedLSTM(keras.layers.Layer):
     @property
     def deploys(self) -> bool:
         """Whether every signal has the kind of quantizer that the fused TFLite op implies."""
-        return _kinds(self.cell.quantizers) == _kinds(_DEPLOYED)
+        return deploys(self.cell.quantizers)
 
     def call(self, inputs, mask=None, training=None):
         """Runs the LSTM.
@@ -277,7 +292,7 @@ class QuantizedLSTM(keras.layers.Layer):
         return super().get_config() | {
             "units": cell["units"],
             "quantizers": cell["quantizers"],
-            "activations": cell["activations"],
+            "runtime": cell["runtime"],
             "unit_forget_bias": cell["unit_forget_bias"],
             "return_sequences": self.return_sequences,
             "fast": self.fast,
@@ -291,6 +306,11 @@ class QuantizedLSTM(keras.layers.Layer):
             for signal, value in config["quantizers"].items()
         }
         return cls(**config | {"quantizers": quantizers})
+
+
+def deploys(quantizers: dict) -> bool:
+    """Tells whether these are the kinds of quantizers that the fused TFLite op implies."""
+    return _kinds(quantizers) == _kinds(_DEPLOYED)
 
 
 def _kinds(quantizers: dict) -> dict:

@@ -29,7 +29,7 @@ def build_quantized(
     trainable_clips: bool = True,
     weight_bits: int = 8,
     clip_l2: float = 0.0,
-    activations: str = "ideal",
+    runtime: str = "ideal",
     **bits,
 ) -> keras.Model:
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
@@ -43,12 +43,12 @@ def build_quantized(
         trainable_clips: Whether the clips are trained (PACT) or fixed.
         weight_bits: Width of the weights.
         clip_l2: Weight of the L2 penalty on the activations' clips.
-        activations: Sigmoid and tanh, see ``activations``.
+        runtime: Whose sigmoid and tanh, see ``runtimes``.
         **bits: Widths of other signals, passed on to the profile.
     """
     quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
     inputs = keras.Input((frames, features), name="features")
-    lstm = QuantizedLSTM(units, quantizers, activations=activations, name=LSTM)
+    lstm = QuantizedLSTM(units, quantizers, runtime=runtime, name=LSTM)
     hidden = lstm(inputs)
     kernel = PactQuantizer(weight_bits, trainable=trainable_clips, narrow_range=True)
     output = PactQuantizer(clip=16.0, trainable=trainable_clips, l2=clip_l2)

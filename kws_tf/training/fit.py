@@ -11,6 +11,7 @@ import tf_keras as keras
 from kws_tf.data import pipeline, sources
 from kws_tf.data.examples import Examples
 from kws_tf.errors import KwsError
+from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
@@ -21,7 +22,6 @@ from kws_tf.training.run_folder import (
     load_weights,
     open_run,
     read_json,
-    write_json,
 )
 
 _CALIBRATION_BATCHES = 8

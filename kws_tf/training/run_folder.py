@@ -12,17 +12,11 @@ from pathlib import Path
 
 from kws_tf.data.labels import class_names
 from kws_tf.errors import KwsError
+from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
 
 _PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tensorflow-io", "numpy")
-
-
-def write_json(path: Path, values) -> None:
-    """Writes JSON at once: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(values, indent=1) + "\n")
-    os.replace(temporary, path)
 
 
 def read_json(path: Path):
@@ -155,7 +149,7 @@ def build_model(settings: TrainSettings, front_end: FrontEnd, classes: int, phas
         settings.pact,
         settings.weight_bits,
         settings.clip_l2,
-        settings.activations,
+        settings.runtime,
         **bits,
     )
 

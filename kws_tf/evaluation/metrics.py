@@ -1,0 +1,157 @@
+"""Accuracy, confusion matrix, precision and recall. Pure NumPy but for the picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.files import replaced_at_once
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Decisions counted.
+
+    Attributes:
+        labels: The class names.
+        confusion: int64 [classes, classes]; rows are the truth, columns the decision.
+    """
+
+    labels: Sequence[str]
+    confusion: np.ndarray
+
+    @property
+    def total(self) -> int:
+        """Number of clips, N."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """Number of right decisions, n."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right decisions."""
+        return self.correct / self.total
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of right ones among the decisions for a class; NaN where there are none."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of a class's clips that are found; NaN where there are none."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
+
+    def to_json(self) -> dict:
+        """Returns a JSON-ready dictionary; an undefined share is ``None``."""
+        columns = zip(
+            self.labels,
+            self.confusion.sum(axis=1).tolist(),
+            np.diag(self.confusion).tolist(),
+            self.precision.tolist(),
+            self.recall.tolist(),
+            strict=True,
+        )
+        return {
+            "n": self.total,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "per_class": {
+                label: {
+                    "n": clips,
+                    "correct": correct,
+                    "precision": None if np.isnan(precision) else precision,
+                    "recall": None if np.isnan(recall) else recall,
+                }
+                for label, clips, correct, precision, recall in columns
+            },
+            "labels": list(self.labels),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def decisions(scores: np.ndarray) -> np.ndarray:
+    """Returns the class of the largest score, the first of equal ones, int64 [clips].
+
+    Args:
+        scores: [clips, classes]; logits or posteriors, real or integer.
+    """
+    return np.argmax(scores, axis=1)
+
+
+def measure(decided: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Metrics:
+    """Counts decisions.
+
+    Args:
+        decided: int [clips], index into ``labels``.
+        truth: int [clips], index into ``labels``.
+        labels: The class names.
+    """
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (truth, decided), 1)
+    return Metrics(tuple(labels), confusion)
+
+
+def table(metrics: Metrics) -> str:
+    """Returns accuracy, a row a class, and the confusion matrix as text."""
+    width = max(len("class"), *map(len, metrics.labels))
+    lines = [
+        f"accuracy: {metrics.correct:,} of {metrics.total:,} ({100 * metrics.accuracy:.2f} %)",
+        "",
+        f"{'class':<{width}} {'clips':>6} {'precision':>10} {'recall':>8}",
+    ]
+    for label, clips, precision, recall in zip(
+        metrics.labels,
+        metrics.confusion.sum(axis=1),
+        metrics.precision,
+        metrics.recall,
+        strict=True,
+    ):
+        lines.append(f"{label:<{width}} {clips:>6} {_percent(precision):>10} {_percent(recall):>8}")
+    columns = [max(5, len(label) + 1) for label in metrics.labels]
+    lines += ["", "confusion matrix (rows: truth, columns: decision)"]
+    header = "".join(f"{n:>{w}}" for n, w in zip(metrics.labels, columns, strict=True))
+    lines.append(f"{'':<{width}}{header}")
+    for label, row in zip(metrics.labels, metrics.confusion, strict=True):
+        cells = "".join(f"{n or '.':>{w}}" for n, w in zip(row.tolist(), columns, strict=True))
+        lines.append(f"{label:<{width}}{cells}")
+    return "\n".join(lines)
+
+
+def save_picture(metrics: Metrics, path: Path, title: str) -> None:
+    """Writes the confusion matrix as a PNG: counts, coloured by their share of the row."""
+    # Without pyplot: no global state, no display.
+    from matplotlib.figure import Figure
+
+    size = len(metrics.labels)
+    clips = metrics.confusion.sum(axis=1, keepdims=True)
+    share = metrics.confusion / np.maximum(clips, 1)
+    side = 2.5 + 0.5 * size
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(size), metrics.labels, rotation=45, ha="right")
+    axes.set_yticks(range(size), metrics.labels)
+    axes.set_xlabel("decision")
+    axes.set_ylabel("truth")
+    axes.set_title(title, fontsize=10)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for row, column in np.argwhere(metrics.confusion):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        text = str(metrics.confusion[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    with replaced_at_once(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _percent(share: float) -> str:
+    return "-" if np.isnan(share) else f"{100 * share:.1f} %"

@@ -1,0 +1,104 @@
+"""A .tflite under TFLite Micro on the desktop, with the arena's bytes by kind."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from tflite_micro import runtime
+
+from kws_tf.errors import KwsError
+from kws_tf.evaluation import clipwise
+from kws_tf.evaluation.clipwise import ClipOutputs
+
+# TFLM aborts the process when the arena is too small, so it gets plenty; what the model uses of
+# it is recorded all the same.
+_SMALLEST_ARENA = 1 << 20
+_ARENA_LINE = re.compile(r"Arena allocation (\w+) (\d+) bytes|'(.+?)' used (\d+) bytes")
+
+
+def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> ClipOutputs:
+    """Runs a model over clips, each from a zeroed state.
+
+    Args:
+        model: The .tflite file's content.
+        inputs: int8 [clips, frames, features].
+        where: What to call the model in errors.
+
+    Returns:
+        All of the model's outputs, in its order, and the arena's bytes: ``total``, of which
+        ``head`` is for activations and ``tail`` is persistent, and what the tail is used for.
+
+    Raises:
+        KwsError: If the model is damaged, takes other inputs, or has an op TFLM has not.
+    """
+    clipwise.check_inputs(model, inputs, where)
+    arena = _arena_bytes(model, inputs[:1], where)
+
+    def open_interpreter():
+        interpreter = _interpreter(model)
+        outputs = range(_count_outputs(model))
+
+        def step(clip):
+            interpreter.reset()
+            interpreter.set_input(clip, 0)
+            seconds = clipwise.timed(interpreter.invoke)
+            return [interpreter.get_output(index) for index in outputs], seconds
+
+        return step
+
+    return ClipOutputs(
+        *clipwise.run(open_interpreter, inputs, "running under TFLite Micro"), arena
+    )
+
+
+def _interpreter(model: bytes):
+    size = max(_SMALLEST_ARENA, 10 * len(model))
+    return runtime.Interpreter.from_bytes(model, arena_size=size)
+
+
+def _count_outputs(model: bytes) -> int:
+    return len(runtime.convert_bytearray_to_object(model).subgraphs[0].outputs)
+
+
+def _arena_bytes(model: bytes, clip: np.ndarray, where: str) -> dict[str, int]:
+    """Runs one clip, reads the allocation records that TFLM prints, and passes on its errors."""
+    with _captured_stderr() as text:
+        try:
+            interpreter = _interpreter(model)
+            interpreter.set_input(clip, 0)
+            interpreter.invoke()
+            interpreter.print_allocations()
+            failure = None
+        except (RuntimeError, ValueError) as error:
+            failure = error
+    if failure:
+        reason = " ".join(". ".join([*"".join(text).splitlines(), str(failure)]).split())
+        raise KwsError(
+            f"TFLite Micro cannot run {where} ({reason[:300]}); convert a model that has only "
+            "operators TFLite Micro knows"
+        ) from failure
+    return {
+        area or kind: int(size or kind_size)
+        for area, size, kind, kind_size in _ARENA_LINE.findall("".join(text))
+    }
+
+
+@contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
+    """Collects what C++ writes to the process's stderr; the list is filled at the end."""
+    text: list[str] = []
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield text
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            text.append(file.read().decode(errors="replace"))

@@ -1,0 +1,31 @@
+"""Convert a run to a full-int8 .tflite whose scales are the trained clips.
+
+Writes RUN/model.tflite and its manifest RUN/model.json.
+"""
+
+from pathlib import Path
+
+import _bootstrap  # noqa: F401
+
+from kws_tf import cli
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("run", type=Path, help="a run folder that scripts/train.py wrote")
+    parser.add_argument("-o", "--output", type=Path, help="the model; RUN/model.tflite if absent")
+    options = parser.parse_args()
+
+    from kws_tf.conversion.convert import convert_run
+    from kws_tf.training.run_folder import open_run
+
+    run = open_run(options.run)
+    manifest = convert_run(run, options.output)
+    print(f"{options.output or run.model_file}: {manifest.bytes:,} bytes, int8 in and out")
+    print(f"{'clip':<24} {'value':>9}")
+    for name, clip in manifest.clips.items():
+        print(f"{name:<24} {clip:>9.4f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
