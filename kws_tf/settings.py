@@ -10,6 +10,10 @@ from dataclasses import dataclass, field, fields
 
 from kws_tf.data.labels import KEYWORDS
 from kws_tf.errors import KwsError
+from kws_tf.frontend.config import FRONT_ENDS
+
+PROFILES = ("tflite", "paper")
+RUNTIMES = ("ideal", "tflm", "tflite")
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -23,6 +27,12 @@ def _check(settings) -> None:
     """Raises a KwsError for a value out of its range."""
     for entry in fields(settings):
         value, low, high = getattr(settings, entry.name), *map(entry.metadata.get, ("low", "high"))
+        choices = entry.metadata.get("choices")
+        if choices and value not in choices:
+            raise KwsError(
+                f"there is no --{entry.name.replace('_', '-')} '{value}'; "
+                f"choose one of {', '.join(choices)}"
+            )
         if (low is not None and value < low) or (high is not None and value > high):
             raise KwsError(
                 f"--{entry.name.replace('_', '-')} {value} is out of range; "
@@ -58,7 +68,7 @@ class DataSettings:
     """Which clips make the task."""
 
     words: tuple[str, ...] = _option(KEYWORDS, "keywords, separated by commas")
-    front_end: str = _option("logmel40", "front end: logmel40, mfcc10 or hello_edge")
+    front_end: str = _option("logmel40", "front end", choices=tuple(FRONT_ENDS))
     unknown_share: float = _option(0.1, "unknown clips an epoch, relative to keyword clips", 0, 10)
     silence_share: float = _option(0.1, "silent clips an epoch, relative to keyword clips", 0, 10)
     mix_down: bool = _option(False, "mix stereo files down instead of refusing them")
@@ -71,13 +81,15 @@ class TrainSettings:
     """The model and how it is trained: float warm-up, then quantized fine-tuning."""
 
     hidden: int = _option(118, "hidden units of the LSTM", 1, 4096)
-    profile: str = _option("tflite", "formats: tflite (deploys) or paper (the original's)")
+    profile: str = _option("tflite", "formats: tflite deploys, paper is the original's", choices=PROFILES)
     pact: bool = _option(True, "train the clips (PACT) instead of keeping their initial values")
     weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
     input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
     hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
     clip_l2: float = _option(1e-4, "weight of the L2 penalty on activation clips", 0)
-    runtime: str = _option("ideal", "whose sigmoid and tanh to simulate: ideal, tflm or tflite")
+    runtime: str = _option(
+        "tflm", "whose sigmoid and tanh fine-tuning simulates (tflite profile)", choices=RUNTIMES
+    )
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)
@@ -110,8 +122,15 @@ def add_options(parser, settings_class) -> None:
             group.add_argument(name, default=default, metavar="LIST", help=help_text)
         else:
             kind = type(entry.default)
+            choices = entry.metadata.get("choices")
+            metavar = None if choices else _METAVARS[kind]
             group.add_argument(
-                name, type=kind, default=entry.default, metavar=_METAVARS[kind], help=help_text
+                name,
+                type=kind,
+                choices=choices,
+                default=entry.default,
+                metavar=metavar,
+                help=help_text,
             )
 
 

@@ -39,9 +39,7 @@ def main() -> None:
 
     from kws_tf.data.extract import extract
 
-    counts = extract(
-        options.data_dir, options.out, config, options.shards, words, options.mix_down
-    )
+    counts = extract(options.data_dir, options.out, config, options.shards, words, options.mix_down)
     words = sorted(set().union(*counts.values()))
     width = max(len("total"), *map(len, words))
     print(f"{'word':{width}}" + "".join(f"{name:>12}" for name in counts))

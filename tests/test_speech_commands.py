@@ -142,8 +142,11 @@ def test_noise_files(tmp_path):
     with pytest.raises(KwsError, match="does not exist"):
         sc.noise_files(tmp_path / "none")
     (tmp_path / "bare").mkdir()
+    assert sc.noise_files(tmp_path / "up") == [tmp_path / "up" / "x.wav"]
+    assert sc.noise_files(tmp_path / "bare") == sc.noise_files(tmp_path)  # beside it
+    (tmp_path / "far" / "bare").mkdir(parents=True)
     with pytest.raises(KwsError, match="neither _background_noise_ nor"):
-        sc.noise_files(tmp_path / "bare")
+        sc.noise_files(tmp_path / "far" / "bare")
 
 
 def test_test_set(tmp_path):

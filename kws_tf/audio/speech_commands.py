@@ -137,18 +137,15 @@ def noise_files(data_dir: str | os.PathLike) -> list[Path]:
         KwsError: There is no such folder, or nothing in it.
     """
     folder = Path(data_dir)
-    for parent in (folder, folder.resolve().parent):
-        if folder.is_dir() and (parent / NOISE_FOLDER).is_dir():
-            folder = parent / NOISE_FOLDER
-            break
     if not folder.is_dir():
         raise KwsError(f"the noise folder {folder} does not exist; give an existing one")
-    if not (paths := _audio_files(folder)):
-        raise KwsError(
-            f"{folder} has neither {NOISE_FOLDER} nor WAV or FLAC files; give a folder with noise "
-            "recordings"
-        )
-    return paths
+    for place in (folder / NOISE_FOLDER, folder, folder.resolve().parent / NOISE_FOLDER):
+        if place.is_dir() and (paths := _audio_files(place)):
+            return paths
+    raise KwsError(
+        f"{folder} has neither {NOISE_FOLDER} nor WAV or FLAC files; give a folder with noise "
+        "recordings"
+    )
 
 
 def scan_test_set(test_dir: str | os.PathLike, labels: Sequence[str]) -> list[tuple[Path, int]]:

@@ -1,5 +1,6 @@
 """From a trained run to an int8 .tflite and its manifest."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def fused_model(frames: int, features: int, units: int, classes: int) -> keras.M
     inputs = keras.Input((frames, features), batch_size=1, name="features")
     hidden = keras.layers.LSTM(units, name=LSTM)(inputs)
     logits = keras.layers.Dense(classes, name=CLASSIFIER)(hidden)
-    return keras.Model(inputs, keras.layers.Softmax(name="posteriors")(logits))
+    posteriors = keras.layers.Softmax(name="posteriors")(logits)
+    # A name of its own: Keras would count, and the file's bytes would depend on what ran before.
+    return keras.Model(inputs, posteriors, name="spotter")
 
 
 def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
@@ -40,6 +43,25 @@ def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return converter.convert()
+
+
+@functools.lru_cache(maxsize=4)
+def fused_graph(frames: int, features: int, units: int, classes: int) -> bytes:
+    """Converts a spotter of this shape; every weight and scale in it is to be replaced.
+
+    Args:
+        frames: Frames in a clip.
+        features: Features in a frame.
+        units: Size of the hidden state.
+        classes: Number of classes.
+
+    Returns:
+        A full-int8 .tflite with the fused op, of arbitrary weights.
+    """
+    model = fused_model(frames, features, units, classes)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return to_int8(model, rng.normal(size=(4, frames, features)).astype(np.float32))
 
 
 def convert_model(model: keras.Model) -> bytes:
@@ -62,12 +84,8 @@ def convert_model(model: keras.Model) -> bytes:
             "--profile tflite"
         )
     _, frames, features = model.input_shape
-    deployed = fused_model(frames, features, lstm.cell.units, classifier.units)
-    for name, source in ((LSTM, lstm.cell), (CLASSIFIER, classifier)):
-        deployed.get_layer(name).set_weights(source.get_weights()[: 3 if name == LSTM else 2])
-    # Every range is replaced, so any data will do; these keep the conversion deterministic.
-    calibration = np.random.default_rng(0).normal(size=(4, frames, features)).astype(np.float32)
-    content = carry(to_int8(deployed, calibration), integer_parameters(model))
+    graph = fused_graph(frames, features, lstm.cell.units, classifier.units)
+    content = carry(graph, integer_parameters(model))
     guards.check(content)
     return content
 

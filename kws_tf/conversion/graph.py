@@ -109,7 +109,16 @@ class Graph:
         self.object.buffers[tensor.buffer].data = data
 
     def to_bytes(self) -> bytes:
-        """Returns the file's content."""
+        """Returns the file's content, without what nothing refers to.
+
+        The converter leaves such buffers behind, filled with whatever was in memory: with them
+        the same model would give other bytes each time.
+        """
+        used = {tensor.buffer for graph in self.object.subgraphs for tensor in graph.tensors}
+        used |= {entry.buffer for entry in self.object.metadata or []}
+        for index, buffer in enumerate(self.object.buffers):
+            if index not in used:
+                buffer.data = None
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self.object))
 
 

@@ -10,6 +10,7 @@ import math
 
 import tensorflow as tf
 
+from kws_tf.data.records import from_picture
 from kws_tf.frontend.config import LogMel
 from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.settings import Augmentation
@@ -36,29 +37,38 @@ def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Te
     return tf.random.stateless_uniform([batch], seed, -limit, limit)
 
 
-def resampling_matrix(
-    shift: tf.Tensor, speed: tf.Tensor, source_frames: int, frames: int, step: int
+def resample(
+    values: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor, frames: int, step: int
 ) -> tf.Tensor:
-    """Returns the matrices that shift, stretch and subsample spectrograms in time.
+    """Shifts, stretches and subsamples spectrograms in time.
 
     Frame t of the result is source frame step * t, shifted and scaled about the clip's centre,
-    linearly interpolated. What comes from outside the clip gets no weight.
+    linearly interpolated. What comes from outside the clip is 0.
 
     Args:
+        values: Numbers [batch, source frames, bands].
         shift: float32 [batch], in source frames; positive is later.
         speed: float32 [batch]; above 1 is faster.
-        source_frames: Frames of the source.
         frames: Frames of the result.
         step: Source frames to a frame of the result.
 
     Returns:
-        float32 [batch, frames, source_frames].
+        float32 [batch, frames, bands].
     """
+    source_frames = values.shape[1]
     centre = (source_frames - 1) / 2
     wanted = tf.range(frames, dtype=tf.float32) * step
     position = (wanted - shift[:, None] - centre) * speed[:, None] + centre
-    source = tf.range(source_frames, dtype=tf.float32)
-    return tf.maximum(0.0, 1.0 - tf.abs(position[:, :, None] - source))
+    before = tf.floor(position)
+    after_weight = position - before
+
+    def part(frame, weight):
+        inside = (frame >= 0) & (frame < source_frames)
+        row = tf.cast(tf.clip_by_value(frame, 0, source_frames - 1), tf.int32)
+        found = tf.cast(tf.gather(values, row, batch_dims=1), tf.float32)
+        return found * tf.where(inside, weight, 0.0)[:, :, None]
+
+    return part(before, 1.0 - after_weight) + part(before + 1.0, after_weight)
 
 
 def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
@@ -76,47 +86,42 @@ def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
     return tf.maximum(0.0, 1.0 - tf.abs(axis[None, :, None] - position[:, None, :]))
 
 
-def augment_log_mel(
-    log_values: tf.Tensor,
-    noise: tf.Tensor,
+def augment_pictures(
+    pictures: tf.Tensor,
+    noise_power: tf.Tensor,
     silence: tf.Tensor,
     seed: tf.Tensor,
     settings: Augmentation,
     stored: LogMel,
-    frames: int,
     step: int,
 ) -> tf.Tensor:
     """Shifts, stretches, warps, amplifies and mixes stored spectrograms.
 
     Args:
-        log_values: float32 [batch, source frames, bands], nats.
-        noise: float32 of the same shape.
+        pictures: uint8 [batch, source frames, bands], as records hold them.
+        noise_power: float32 [batch, frames, bands], mel power.
         silence: bool [batch]; such clips keep nothing but noise.
         seed: int [2].
         settings: What to do, and how much.
-        stored: Front end of the spectrograms.
-        frames: Frames wanted.
+        stored: Front end of the pictures.
         step: Take every ``step``-th frame.
 
     Returns:
         float32 [batch, frames, bands], nats.
     """
     seeds = tf.random.experimental.stateless_split(seed, 5)
-    batch, source_frames = tf.shape(log_values)[0], log_values.shape[1]
+    batch, frames = tf.shape(pictures)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
     shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
     speed = tf.random.stateless_uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
-    # Over the floor a missing frame is 0, that is silence, so that the edges need no masks.
-    over_floor = tf.matmul(
-        resampling_matrix(shift, speed, source_frames, frames, step), log_values - stored.floor
-    )
-    over_floor = warp(over_floor, seeds[4], settings)
+    # A picture's 0 is the floor, that is silence, so that the edges need no masks.
+    moved = warp(resample(pictures, shift, speed, frames, step), seeds[4], settings)
     gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
-    speech = tf.exp(gain)[:, None, None] * mel_power(over_floor + stored.floor, stored)
-    speech = tf.where(silence[:, None, None], 0.0, speech)
+    speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
+        from_picture(moved, stored), stored
+    )
     volume = volumes(silence, seeds[3], settings)[:, None, None]
-    hum = mel_power(noise[:, ::step][:, :frames], stored)
-    return log_power(speech + tf.square(volume) * hum, stored)
+    return log_power(speech + tf.square(volume) * noise_power, stored)
 
 
 def augment_samples(
@@ -145,7 +150,12 @@ def augment_samples(
     limit = round(settings.shift_ms * sample_rate / 1000)
     shift = tf.random.stateless_uniform([batch], seeds[0], 0, 2 * limit + 1, tf.int32)
     padded = tf.pad(samples, [[0, 0], [limit, limit]])
-    shifted = tf.gather(padded, shift[:, None] + tf.range(length), batch_dims=1)
+    # A loop over slices costs a third of a gather of single samples.
+    shifted = tf.map_fn(
+        lambda clip: tf.ensure_shape(clip[0][clip[1] : clip[1] + length], [length]),
+        (padded, shift),
+        fn_output_signature=tf.float32,
+    )
     gain = tf.pow(10.0, gains_db(batch, seeds[1], settings) / 20.0)[:, None]
     speech = tf.where(silence[:, None], 0.0, gain * shifted)
     volume = volumes(silence, seeds[2], settings)[:, None]
@@ -153,7 +163,16 @@ def augment_samples(
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Warps the mel axis of each clip by up to ``settings.warp``, float32 [batch, frames, bands]."""
+    """Warps the mel axis of each clip by up to ``settings.warp``.
+
+    Args:
+        over_floor: float32 [batch, frames, bands]; 0 is the floor, in any unit.
+        seed: int [2].
+        settings: How much.
+
+    Returns:
+        float32 of the same shape.
+    """
     if not settings.warp:
         return over_floor
     batch, bands = tf.shape(over_floor)[0], over_floor.shape[2]
@@ -161,7 +180,9 @@ def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.T
     return tf.matmul(over_floor, warp_matrix(factor, bands))
 
 
-def mask(log_values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, hop_ms: float) -> tf.Tensor:
+def mask(
+    log_values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, hop_ms: float
+) -> tf.Tensor:
     """Masks stretches of time and of bands with the clip's mean (SpecAugment, arXiv 1904.08779).
 
     Args:
@@ -178,7 +199,7 @@ def mask(log_values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, hop_ms:
     time_masks = [(1, settings.time_mask_ms / hop_ms)] * settings.time_masks
     masks = time_masks + [(2, settings.band_mask)] * settings.band_masks
     for number, (axis, widest) in enumerate(masks):
-        seeds = tf.random.experimental.stateless_split(seed + [number, 0], 2)
+        seeds = tf.random.experimental.stateless_split(tf.add(seed, [number, 0]), 2)
         size = shape[axis]
         width = tf.random.stateless_uniform([shape[0], 1], seeds[0], 0.0, widest)
         span = tf.cast(size, tf.float32) - width

@@ -8,6 +8,7 @@ SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
 SILENCE_INDEX = 0
 UNKNOWN_INDEX = 1
+FIRST_KEYWORD_INDEX = 2
 # The ten commands of the 12-class task (Warden 2018, arXiv 1804.03209, section 7).
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 

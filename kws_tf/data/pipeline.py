@@ -7,13 +7,16 @@ import tensorflow as tf
 
 from kws_tf.data import augment, records
 from kws_tf.data.examples import Examples
-from kws_tf.data.labels import SILENCE_INDEX, UNKNOWN_INDEX
+from kws_tf.data.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
-from kws_tf.frontend.features import features_from_log_mel, log_mel, unnormalised_features
+from kws_tf.frontend.features import (
+    features_from_log_mel,
+    log_mel,
+    mel_power,
+    unnormalised_features,
+)
 from kws_tf.settings import Augmentation, DataSettings
-
-_FIRST_KEYWORD = 2  # after silence and unknown, see data/labels.py
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,22 @@ class Batches:
 
 def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentation):
     """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
+    config, stored = front_end.log_mel, examples.log_mel
     clips, noise = tf.constant(examples.clips), tf.constant(examples.noise)
-    config = front_end.log_mel
+    if stored:
+        step = config.frame_step_in(stored)
+        noise = records.from_picture(noise[:, ::step][:, : front_end.frames], stored)
+        noise = mel_power(noise, stored)
 
     def from_pictures(position, noise_position, silence, seed):
-        stored = examples.log_mel
-        return augment.augment_log_mel(
-            records.from_picture(tf.gather(clips, position), stored),
-            records.from_picture(tf.gather(noise, noise_position), stored),
+        return augment.augment_pictures(
+            tf.gather(clips, position),
+            tf.gather(noise, noise_position),
             silence,
             seed,
             settings,
             stored,
-            front_end.frames,
-            config.frame_step_in(stored),
+            step,
         )
 
     def from_samples(position, noise_position, silence, seed):
@@ -62,7 +67,7 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
         over_floor = log_mel(samples, config) - config.floor
         return augment.warp(over_floor, seeds[1], settings) + config.floor
 
-    return from_pictures if examples.log_mel else from_samples
+    return from_pictures if stored else from_samples
 
 
 def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
@@ -87,7 +92,7 @@ def _draw_epoch(examples: Examples, settings: DataSettings, seed: tf.Tensor):
     )
     label = tf.concat(
         [
-            tf.gather(tf.constant(examples.keyword), keyword_positions) + _FIRST_KEYWORD,
+            tf.gather(tf.constant(examples.keyword), keyword_positions) + FIRST_KEYWORD_INDEX,
             tf.fill([unknown], tf.constant(UNKNOWN_INDEX, tf.int64)),
             tf.fill([silence], tf.constant(SILENCE_INDEX, tf.int64)),
         ],
@@ -147,14 +152,18 @@ def training_batches(
             f"there are {total} training clips, fewer than a batch of {batch_size}; "
             "give more data or a smaller --batch-size"
         )
+    steps = total // batch_size
     make_log_mel = _log_mel_batch(_with_noise(examples), front_end, augmentation)
 
     def epoch(number):
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
         columns = _draw_epoch(examples, data, epoch_seed)
-        order = tf.random.experimental.stateless_shuffle(tf.range(total), epoch_seed + [1, 0])
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(total), tf.add(epoch_seed, [1, 0])
+        )
+        order = tf.reshape(order[: steps * batch_size], [steps, batch_size])
         shuffled = tuple(tf.gather(column, order) for column in columns)
-        batches = tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size, True)
+        batches = tf.data.Dataset.from_tensor_slices(shuffled)
         return batches.enumerate().map(lambda step, batch: (number, step, *batch))
 
     def features(number, step, position, noise_position, label, silence):
@@ -170,7 +179,7 @@ def training_batches(
         .map(features, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(8)
     )
-    return Batches(dataset, total // batch_size, total // batch_size * batch_size)
+    return Batches(dataset, steps, steps * batch_size)
 
 
 def fixed_set(

@@ -125,7 +125,9 @@ def read(folder: Path, partition: str) -> Records:
         ) from error
     if not batches:
         raise KwsError(f"the {partition} records in {folder} are empty; extract them anew")
-    pictures, words, clips, marks = (np.concatenate(column) for column in zip(*batches, strict=True))
+    pictures, words, clips, marks = (
+        np.concatenate(column) for column in zip(*batches, strict=True)
+    )
     if set(marks) - {b"", log_mel.fingerprint().encode()}:
         raise KwsError(
             f"{folder} mixes {partition} records of different front ends; "

@@ -8,6 +8,7 @@ import numpy as np
 from kws_tf.audio import decode, speech_commands
 from kws_tf.data import records
 from kws_tf.data.examples import Examples, keyword_indices
+from kws_tf.data.labels import UNKNOWN
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.progress import progress
@@ -34,9 +35,14 @@ def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettin
             f"the data folder {folder} does not exist; give --data-dir a folder of log-mel "
             "records or one in the Speech Commands layout"
         )
-    if records.is_record_folder(folder):
-        return _load_records(folder, partition, front_end, settings)
-    return _load_audio(folder, partition, front_end, settings)
+    load_from = _load_records if records.is_record_folder(folder) else _load_audio
+    examples = load_from(folder, partition, front_end, settings)
+    if partition == "training" and settings.unknown_share and not len(examples.unknown_positions):
+        raise KwsError(
+            f"{folder} has no training clips of other words for the class {UNKNOWN}; "
+            "add some, or give --unknown-share 0"
+        )
+    return examples
 
 
 def _load_records(folder, partition, front_end, settings) -> Examples:

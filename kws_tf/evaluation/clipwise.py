@@ -74,9 +74,7 @@ def input_format(model: bytes, where: str) -> InputFormat:
         format_ = tensor.quantization
         is_quantized = format_ is not None and format_.scale is not None and len(format_.scale)
         scale, zero = (format_.scale[0], format_.zeroPoint[0]) if is_quantized else (0.0, 0)
-        return InputFormat(
-            shape, tensor.type == schema.TensorType.INT8, float(scale), int(zero)
-        )
+        return InputFormat(shape, tensor.type == schema.TensorType.INT8, float(scale), int(zero))
     except Exception as error:  # the generated parser raises whatever broken offsets lead to
         raise KwsError(f"{where} is truncated or damaged; convert the run anew") from error
 
@@ -113,7 +111,7 @@ def run(
     Returns:
         An array [clips, ...] for each output, and the median time, microseconds.
     """
-    workers = min(len(os.sched_getaffinity(0)), -(-len(inputs) // _BLOCK))
+    workers = min(os.cpu_count() or 1, -(-len(inputs) // _BLOCK))
     free: SimpleQueue = SimpleQueue()
     for _ in range(workers):
         free.put(open_interpreter())

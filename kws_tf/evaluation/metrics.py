@@ -1,12 +1,13 @@
 """Accuracy, confusion matrix, precision and recall. Pure NumPy but for the picture."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kws_tf.files import replaced_at_once
+from kws_tf.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ def save_picture(metrics: Metrics, path: Path, title: str) -> None:
         colour = "white" if share[row, column] > 0.5 else "black"
         text = str(metrics.confusion[row, column])
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    with replaced_at_once(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    write_bytes(path, picture.getvalue())
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

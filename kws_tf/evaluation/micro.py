@@ -50,9 +50,7 @@ def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> ClipOutpu
 
         return step
 
-    return ClipOutputs(
-        *clipwise.run(open_interpreter, inputs, "running under TFLite Micro"), arena
-    )
+    return ClipOutputs(*clipwise.run(open_interpreter, inputs, "running under TFLite Micro"), arena)
 
 
 def _interpreter(model: bytes):

@@ -83,7 +83,11 @@ class LogMel:
             KwsError: If the stored one was made by another front end.
         """
         step = round(self.hop_ms / stored.hop_ms)
-        if step >= 1 and stored.with_hop(self.hop_ms) == self and step * stored.hop_ms == self.hop_ms:
+        if (
+            step >= 1
+            and stored.with_hop(self.hop_ms) == self
+            and step * stored.hop_ms == self.hop_ms
+        ):
             return step
         differs = [
             f"{f.name} {getattr(stored, f.name)} instead of {getattr(self, f.name)}"

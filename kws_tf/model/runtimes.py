@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.reference import activations as reference
-
-RUNTIMES = ("ideal", "tflm", "tflite")
+from kws_tf.settings import RUNTIMES as RUNTIMES
 
 _Q12 = 2.0**12
 _Q15 = 2.0**15

@@ -43,11 +43,12 @@ def build_quantized(
         trainable_clips: Whether the clips are trained (PACT) or fixed.
         weight_bits: Width of the weights.
         clip_l2: Weight of the L2 penalty on the activations' clips.
-        runtime: Whose sigmoid and tanh, see ``runtimes``.
+        runtime: Whose sigmoid and tanh, see ``runtimes``; the ``paper`` profile has the ideal ones.
         **bits: Widths of other signals, passed on to the profile.
     """
     quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
     inputs = keras.Input((frames, features), name="features")
+    runtime = runtime if profile == "tflite" else "ideal"
     lstm = QuantizedLSTM(units, quantizers, runtime=runtime, name=LSTM)
     hidden = lstm(inputs)
     kernel = PactQuantizer(weight_bits, trainable=trainable_clips, narrow_range=True)

@@ -99,6 +99,10 @@ class RunFolder:
         """Returns the task's settings."""
         return from_json(DataSettings, read_json(self.settings_file)["data"])
 
+    def data_dir(self) -> Path:
+        """Returns the folder that the run was trained from."""
+        return Path(read_json(self.settings_file)["data_dir"])
+
     def front_end(self) -> FrontEnd:
         """Returns the front end with its normalisation."""
         return FrontEnd.from_json(read_json(self.front_end_file))

@@ -1,0 +1,8 @@
+/* Counts instructions on QEMU's mps2 machines under -icount shift=0. */
+#ifndef KWS_MPS2_H_
+#define KWS_MPS2_H_
+
+void mps2_start(void);
+unsigned long mps2_instructions(void); /* since mps2_start */
+
+#endif

@@ -1,0 +1,409 @@
+"""The exported folder: the same bytes again, compiles everywhere, computes what Python does.
+
+TensorFlow Lite Micro's sources are not here: the C++ application is compiled against stand-in
+headers (tests/tflm_stub), behind which the tflite-micro package computes. TFLM_DIR, a checkout or
+a tree, replaces them in the last test.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import threading
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import classifier_file, random_model
+from tensorflow.lite.python import schema_py_generated as schema
+from tflite_micro import runtime
+
+from kws_tf.conversion.graph import Graph
+from kws_tf.conversion.manifest import Manifest
+from kws_tf.deployment import golden, micro_model
+from kws_tf.deployment.c_frontend import CFrontEnd, c_features_int8
+from kws_tf.deployment.export import export
+from kws_tf.deployment.trigger import Trigger
+from kws_tf.errors import KwsError
+from kws_tf.evaluation import micro
+from kws_tf.frontend.config import front_end
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "export_micro.py"
+STUB = Path(__file__).parent / "tflm_stub"
+LABELS = ("_silence_", "_unknown_", "yes", 'nö"', "up\\", "down??/")
+STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
+C_STRICT = ["-std=c99", *STRICT]
+CXX_STRICT = ["-std=c++17", "-fno-exceptions", "-fno-rtti", *STRICT]
+
+
+def needs(*tools):
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def model_bytes(name: str, units: int = 24) -> tuple[bytes, float]:
+    """A model of random weights for a front end, with its posteriors as the only output."""
+    front = front_end(name)
+    model = random_model(3, units, front.features, len(LABELS))
+    graph = Graph(classifier_file(model, front.frames))
+    graph.main.outputs = graph.main.outputs[:1]
+    return graph.to_bytes(), float(model.input.scale)
+
+
+def save_model(folder: Path, name: str = "logmel40", **changes) -> Path:
+    """Writes the model and its manifest, but for the changes."""
+    folder.mkdir(exist_ok=True)
+    content, scale = model_bytes(name)
+    content = changes.pop("content", content)
+    path = folder / "model.tflite"
+    path.write_bytes(content)
+    front = front_end(name)
+    level = 0.0 if front.coefficients else -7.0
+    manifest = Manifest(
+        labels=LABELS,
+        front_end=front.normalised([level] * front.features, [5.0] * front.features),
+        input_scale=scale,
+        input_bits=8,
+        hidden_units=24,
+        weight_bits=8,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+    dataclasses.replace(manifest, **changes).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    return export(save_model(folder / "model"), folder / "firmware")
+
+
+def run(*command, **options) -> str:
+    """Runs a command that must succeed; returns what it printed."""
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, **options)
+    assert not result.returncode, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+# --- The folder.
+
+
+def test_the_same_model_gives_the_same_bytes(exported, tmp_path):
+    again = export(save_model(tmp_path / "model"), tmp_path / "deep" / "firmware")
+    names = sorted(path.name for path in exported.folder.iterdir() if path.is_file())
+    assert names == sorted(path.name for path in again.folder.iterdir())
+    for name in names:
+        assert (exported.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
+
+
+def test_nothing_in_it_names_a_place_of_this_machine(exported):
+    for path in exported.folder.iterdir():
+        if path.is_file():
+            text = path.read_text()
+            assert str(exported.folder.parent) not in text and os.getcwd() not in text, path.name
+
+
+def test_the_manifest_gets_the_trigger(exported, tmp_path):
+    written = json.loads((exported.folder / "manifest.json").read_text())
+    assert written["details"]["trigger"] == dataclasses.asdict(Trigger())
+    trigger = {"threshold": 0.5, "decision_ms": 40.0}
+    path = save_model(tmp_path / "model", details={"trigger": trigger})
+    other = export(path, tmp_path / "firmware")
+    assert other.manifest.details["trigger"] == dataclasses.asdict(Trigger(**trigger))
+    config = (other.folder / "kws_config.h").read_text()
+    assert "KWS_DECISION_HOPS 2\n" in config and "KWS_TRIGGER_THRESHOLD 5.0e-01f" in config
+
+
+def test_ops_and_arena(exported):
+    model = exported.model
+    assert model.methods == (
+        "AddUnidirectionalSequenceLSTM",
+        "AddStridedSlice",
+        "AddFullyConnected",
+        "AddSoftmax",
+    )
+    assert model.ends_in_softmax
+    ops = (exported.folder / "kws_ops.h").read_text()
+    assert "MicroMutableOpResolver<4>" in ops and ops.count("resolver->Add") == 4
+    assert 1.1 * model.arena_used <= model.arena_bytes < 1.1 * model.arena_used + 257
+    # An interpreter with exactly that arena runs.
+    content = model_bytes("logmel40")[0]
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=model.arena_bytes)
+    interpreter.set_input(np.zeros((1, 49, 40), np.int8), 0)
+    interpreter.invoke()
+
+
+def test_the_model_array_is_the_file(exported):
+    text = (exported.folder / "kws_model.c").read_text()
+    body = text.split("kws_model[")[1].split("{")[1].split("}")[0]
+    values = np.array(body.replace(",", " ").split(), int).astype(np.uint8)
+    assert values.tobytes() == model_bytes("logmel40")[0]
+
+
+def test_c_strings():
+    assert golden.c_string('a"\\?ö') == '"a\\042\\134\\077\\303\\266"'
+
+
+# --- What it refuses.
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_scale": 0.5}, "input and output are not"),
+        ({"labels": LABELS[:-1]}, "input and output are not"),
+        ({"front_end": front_end("mfcc10").normalised([0.0] * 10, [1.0] * 10)}, "are not the int8"),
+        ({"front_end": front_end("logmel40")}, "no normalisation constants"),
+        ({"details": {"trigger": {"treshold": 1}}}, "give it the fields"),
+        ({"details": {"trigger": {"threshold": 2}}}, "threshold is 2"),
+        ({"details": {"trigger": {"smoothing_decisions": 1.5}}}, "smoothing_decisions is 1.5"),
+        ({"content": b"\0\0\0\0TFL3 and then nothing of use"}, "damaged"),
+        ({"content": b"no model"}, "TFL3"),
+    ],
+)
+def test_bad_models_are_refused(tmp_path, changes, message):
+    with pytest.raises(KwsError, match=message):
+        export(save_model(tmp_path / "model", **changes), tmp_path / "firmware")
+    assert not (tmp_path / "firmware").exists()
+
+
+def test_an_unknown_op_is_refused(tmp_path):
+    graph = Graph(model_bytes("logmel40")[0])
+    graph.object.operatorCodes[3].builtinCode = schema.BuiltinOperator.ATAN2
+    graph.object.operatorCodes[3].deprecatedBuiltinCode = 127
+    with pytest.raises(KwsError, match="does not know \\(ATAN2\\)"):
+        export(save_model(tmp_path / "model", content=graph.to_bytes()), tmp_path / "firmware")
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "firmware").write_text("")
+    with pytest.raises(KwsError, match="cannot write into"):
+        export(save_model(tmp_path / "model"), tmp_path / "firmware")
+
+
+def test_the_script(tmp_path, monkeypatch, capsys):
+    path = save_model(tmp_path / "model")
+    out = tmp_path / "firmware"
+    monkeypatch.setattr(sys, "argv", ["export_micro.py", str(path), "-o", str(out)])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert "tensor arena" in printed and str(out) in printed
+    path.with_suffix(".json").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the manifest") and len(error.splitlines()) == 1
+
+
+def test_recordings_become_golden_clips(tmp_path):
+    samples = golden.signals(front_end("logmel40"))["sweep"]
+    path = tmp_path / "yes" / "clip.wav"
+    path.parent.mkdir()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+    result = export(save_model(tmp_path / "model"), tmp_path / "firmware", [path])
+    assert "KWS_GOLDEN_CLIPS 1\n" in (result.folder / "kws_config.h").read_text()
+    assert '"yes/clip.wav"' in (result.folder / "kws_golden_data.c").read_text()
+
+
+# --- It compiles, and computes what Python computes.
+
+
+@needs("cmake", "cc", "c++")
+def test_the_host_build_passes_its_golden_check(exported, tmp_path):
+    run("cmake", "-S", exported.folder, "-B", tmp_path, "-DKWS_STRICT=ON")
+    run("cmake", "--build", tmp_path)
+    printed = run(tmp_path / "kws_golden_frontend")
+    assert printed.count("ok:") == 3 and "golden check passed" in printed
+
+
+@needs("cc")
+def test_the_golden_check_can_fail(exported, tmp_path):
+    """A bias of two steps in one feature, and the check says so."""
+    for path in exported.folder.glob("*.[ch]"):
+        shutil.copy(path, tmp_path)
+    table = tmp_path / "kws_tables.c"
+    head, bias = table.read_text().split("kws_bias[40] = {\n ")
+    first, rest = bias.split(",", 1)
+    table.write_text(f"{head}kws_bias[40] = {{\n {first} + 2.0f,{rest}")
+    sources = ["kws_frontend.c", "kws_tables.c", "kws_fft.c", "kws_golden.c", "kws_golden_data.c"]
+    run("cc", *C_STRICT, *sources, "main_frontend.c", "-lm", "-o", "check", cwd=tmp_path)
+    result = subprocess.run([tmp_path / "check"], capture_output=True, text=True)
+    assert result.returncode == 1 and "FAILED" in result.stdout
+
+
+@needs("arm-none-eabi-gcc")
+@pytest.mark.parametrize("name", ["logmel40", "mfcc10", "hello_edge"])
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4", "cortex-m7"])
+def test_the_front_end_compiles_for_cortex_m(tmp_path, cpu, name):
+    folder = export(save_model(tmp_path / "model", name), tmp_path / "firmware").folder
+    target = ["-mthumb", f"-mcpu={cpu}", "-Os"]
+    if cpu != "cortex-m0plus":
+        target += [
+            "-mfloat-abi=hard",
+            f"-mfpu={'fpv4-sp-d16' if cpu == 'cortex-m4' else 'fpv5-d16'}",
+        ]
+    for source in ("kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_model.c", "kws_golden.c"):
+        run("arm-none-eabi-gcc", *C_STRICT, *target, "-c", folder / source, "-o", tmp_path / "o")
+    undefined = run("arm-none-eabi-nm", "-u", tmp_path / "o").split()
+    assert not {"malloc", "free", "calloc"} & set(undefined)
+
+
+@pytest.mark.slow
+@needs("arm-none-eabi-gcc", "cmake", "qemu-system-arm")
+@pytest.mark.parametrize("name", ["logmel40", "mfcc10", "hello_edge"])
+@pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m7", "cortex-m0plus"])
+def test_an_emulated_chip_passes_the_golden_check(tmp_path, cpu, name):
+    folder = export(save_model(tmp_path / "model", name), tmp_path / "firmware").folder
+    printed = run("sh", folder / "run_qemu.sh", cpu)
+    assert "golden check passed" in printed
+    instructions = int(printed.split("instructions a hop: ")[1].split()[0])
+    assert 10_000 < instructions < 5_000_000
+
+
+# --- The application, its model computed by the tflite-micro package.
+
+
+def build_application(folder: Path, build: Path, main: str, *flags) -> Path:
+    program = build / Path(main).stem
+    sources = ["kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_model.c", "board_stdin.c"]
+    sources += ["kws_golden.c", "kws_golden_data.c"]
+    objects = []
+    for source in sources:
+        objects.append(build / f"{source}.o")
+        run("cc", *C_STRICT, "-c", folder / source, "-o", objects[-1])
+    include = [f"-I{folder}", f"-I{STUB}"]
+    sources = [folder / "keyword_spotter.cc", folder / main]
+    run("c++", *CXX_STRICT, *flags, *include, *sources, *objects, "-lm", "-o", program)
+    return program
+
+
+def run_application(program: Path, model: bytes, samples=b"") -> tuple[str, np.ndarray]:
+    """Runs a program whose interpreter is this process; returns its output and the windows."""
+    to_us, from_program = os.pipe()
+    to_program, from_us = os.pipe()
+    environment = os.environ | {"KWS_STUB_TO": str(from_program), "KWS_STUB_FROM": str(to_program)}
+    windows = []
+
+    def answer():
+        with os.fdopen(to_us, "rb") as source, os.fdopen(from_us, "wb", buffering=0) as target:
+            while len(window := source.read(49 * 40)) == 49 * 40:
+                windows.append(np.frombuffer(window, np.int8).reshape(49, 40))
+                target.write(micro.run(model, windows[-1][None]).outputs[0].tobytes())
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        process = subprocess.Popen(
+            [program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            pass_fds=(from_program, to_program),
+        )
+        os.close(from_program)
+        os.close(to_program)
+        printed, _ = process.communicate(samples, timeout=120)
+    finally:
+        thread.join()
+    assert process.returncode == 0, printed.decode()
+    return printed.decode(), np.array(windows)
+
+
+@needs("cc", "c++")
+def test_clips_through_the_application(exported, tmp_path):
+    """main_clips: every label, score and golden check, with the model by tflite-micro."""
+    model = model_bytes("logmel40")[0]
+    program = build_application(exported.folder, tmp_path, "main_clips.cc")
+    printed, windows = run_application(program, model)
+    assert "golden check passed" in printed
+    vectors = golden.make_golden(model, exported.manifest)
+    assert len(windows) == 2 * len(vectors)
+    for vector, from_c, from_python in zip(vectors, windows[::2], windows[1::2], strict=True):
+        np.testing.assert_array_equal(from_python, vector.input)
+        np.testing.assert_array_equal(
+            from_c, c_features_int8(vector.samples[None], exported.manifest)[0]
+        )
+        label = LABELS[vector.label]
+        score = int(100 * (int(vector.output.max()) + 128) / 256 + 0.5)
+        assert f"{vector.name}: {label}, score {score} %\n" in printed
+
+
+def expected_detections(outputs: np.ndarray, trigger: Trigger, front) -> list[str]:
+    """The trigger in Python: what the device should print for a stream of decisions."""
+    posteriors = (outputs.astype(np.float32) + 128) / 256
+    step, silent = trigger.decision_hops(front.log_mel), trigger.refractory_hops(front.log_mel)
+    lines, last = [], -(10**9)
+    for k in range(trigger.smoothing_decisions - 1, len(posteriors)):
+        mean = posteriors[k + 1 - trigger.smoothing_decisions : k + 1].mean(axis=0)
+        best = 2 + int(mean[2:].argmax())
+        if mean[best] >= trigger.threshold and (k - last) * step >= silent:
+            lines.append(f"{LABELS[best]} {int(100 * mean[best] + 0.5)} %")
+            last = k
+    return lines
+
+
+@needs("cc", "c++")
+@pytest.mark.parametrize("decision_ms", [200.0, 60.0])
+def test_a_stream_through_the_application(tmp_path, decision_ms):
+    """main_microphone: windows, smoothing, threshold, refractory time; sanitizers on."""
+    trigger = Trigger(decision_ms, 2, 0.4, 700.0)
+    path = save_model(tmp_path / "model", details={"trigger": dataclasses.asdict(trigger)})
+    result = export(path, tmp_path / "firmware")
+    model, front = path.read_bytes(), result.manifest.front_end
+    signals = golden.signals(front)
+    stream = np.concatenate([signals["silence"], signals["sweep"], signals["sweep"][::-1]] * 2)
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    program = build_application(result.folder, tmp_path, "main_microphone.cc", *sanitizers)
+    printed, windows = run_application(program, model, stream.tobytes())
+
+    rows = CFrontEnd(result.manifest).feed(stream)
+    ends = range(front.frames, len(rows) + 1, trigger.decision_hops(front.log_mel))
+    wanted = np.stack([rows[end - front.frames : end] for end in ends])
+    np.testing.assert_array_equal(windows, wanted)
+    detections = expected_detections(micro.run(model, wanted).outputs[0], trigger, front)
+    assert len(detections) >= 2  # else the test shows nothing
+    assert printed.splitlines() == detections
+
+
+@needs("cmake", "cc", "c++")
+def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
+    """The stand-in headers in the shape of a create_tflm_tree.py tree."""
+    tree = tmp_path / "tree"
+    shutil.copytree(STUB, tree)
+    (tree / "tensorflow" / "lite" / "micro" / "nothing.cc").write_text("int kws_nothing = 0;\n")
+    options = [f"-DTFLM_DIR={tree}", "-DKWS_STRICT=ON"]
+    run("cmake", "-S", exported.folder, "-B", tmp_path / "build", *options)
+    run("cmake", "--build", tmp_path / "build")
+    assert (tmp_path / "build" / "kws_clips").exists()
+    assert (tmp_path / "build" / "kws_microphone").exists()
+    wrong = ["cmake", "-S", exported.folder, "-B", tmp_path / "wrong", f"-DTFLM_DIR={tmp_path}"]
+    result = subprocess.run(wrong, capture_output=True, text=True)
+    assert result.returncode and "give -DTFLM_DIR=" in result.stderr.replace("\n  ", " ")
+
+
+@pytest.mark.slow
+@needs("cmake", "cc", "c++")
+@pytest.mark.skipif(not os.environ.get("TFLM_DIR"), reason="TFLM_DIR names no tflite-micro tree")
+def test_the_whole_program_with_tflm(exported, tmp_path):
+    run("cmake", "-S", exported.folder, "-B", tmp_path, f"-DTFLM_DIR={os.environ['TFLM_DIR']}")
+    run("cmake", "--build", tmp_path, "-j", "2")
+    assert "golden check passed" in run(tmp_path / "kws_clips")
+
+
+def test_resolver_methods_are_spelled_as_tflm_spells_them():
+    for name, method in micro_model.RESOLVER_METHODS.items():
+        assert hasattr(schema.BuiltinOperator, name)
+        assert method.removeprefix("Add").upper() == name.replace("_", "")

@@ -1,0 +1,247 @@
+"""Audio and records as the user has them: the same clips from both, and every bad input."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kws_tf.audio import speech_commands
+from kws_tf.data import pipeline, records, sources
+from kws_tf.data.extract import extract
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import front_end
+from kws_tf.settings import DataSettings
+
+WORDS = ("up", "down")
+DATA = DataSettings(words=WORDS)
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def speaker(partition, number):
+    """The name of the ``number``-th speaker that the official rule puts into a partition."""
+    names = (f"{i:08x}" for i in range(10_000))
+    of_partition = (n for n in names if speech_commands.partition_of(n) == partition)
+    return [next(of_partition) for _ in range(number + 1)][number]
+
+
+def write_wav(path, seconds=1.0, frequency=500.0, channels=1, rate=16000, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(round(seconds * rate)) / rate
+    hum = np.random.default_rng(seed).normal(size=len(time)) * 0.02
+    samples = 0.3 * np.sin(2 * np.pi * frequency * time) * np.sin(np.pi * time) + hum
+    pcm = np.int16(np.clip(samples, -1, 1) * 32767)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.repeat(pcm, channels).tobytes())
+    return path
+
+
+def first_clip(folder, word="up"):
+    return folder / word / f"{speaker('training', 0)}_nohash_0.wav"
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """Three training clips and one validation clip of three words, and one noise recording."""
+    folder = tmp_path / "audio"
+    for number, word in enumerate((*WORDS, "cat")):
+        for partition, clips in (("training", 3), ("validation", 1)):
+            for i in range(clips):
+                write_wav(
+                    folder / word / f"{speaker(partition, i)}_nohash_0.wav",
+                    frequency=300.0 * (number + 1) + 20 * i,
+                    seconds=0.8 if i == 1 else 1.0,
+                    seed=number * 10 + i,
+                )
+    write_wav(folder / "_background_noise_" / "hum.wav", seconds=3.0)
+    return folder
+
+
+def load(folder, partition="training", data=DATA, name="logmel40"):
+    return sources.load(folder, partition, front_end(name), data)
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("name", ["logmel40", "hello_edge"])
+def test_audio_and_records_agree_within_one_step(audio, tmp_path, name):
+    base = front_end(name)
+    counts = extract(audio, tmp_path / "records", base, shards=1)
+    each = dict.fromkeys(("cat", "down", "up"), 3)
+    assert counts["training"] == each
+    assert counts["validation"] == dict.fromkeys(each, 1)
+    assert counts["background"] == {"_background_noise_": 5}
+    # One 8-bit step is 0.1 nats; unit normalisation of the bands keeps nats.
+    base = dataclasses.replace(base, coefficients=0).normalised([0.0] * 40, [1.0] * 40)
+    for partition in ("training", "validation"):
+        samples = load(audio, partition, name=name)
+        pictures = load(tmp_path / "records", partition, name=name)
+        np.testing.assert_array_equal(samples.keyword, pictures.keyword)
+        assert len(samples.noise) == len(pictures.noise)
+        data = DataSettings(words=WORDS, silence_share=0)
+        from_audio, labels = pipeline.fixed_set(samples, base, data)
+        from_records, again = pipeline.fixed_set(pictures, base, data)
+        np.testing.assert_array_equal(labels, again)
+        np.testing.assert_allclose(from_records, from_audio, atol=0.1)
+
+
+def test_what_is_loaded(audio):
+    got = load(audio)
+    assert got.clips.shape == (9, 16000)
+    assert got.clips.dtype == got.noise.dtype == np.int16
+    assert list(got.keyword) == [-1] * 3 + [1] * 3 + [0] * 3  # folders in order of the alphabet
+    assert got.noise.shape == (5, 16000)  # 3 s in slices of 1 s every 0.5 s
+    assert np.all(got.clips[1, 12800:] == 0)  # 0.8 s, padded
+    assert len(load(audio, "validation").clips) == 3
+
+
+def test_samples_are_those_of_the_file(audio):
+    with wave.open(str(first_clip(audio, "cat"))) as file:
+        pcm = np.frombuffer(file.readframes(16000), np.int16)
+    np.testing.assert_array_equal(load(audio).clips[0], pcm)
+
+
+def test_stereo_is_refused_or_mixed_down(audio):
+    mono = load(audio)
+    path = write_wav(first_clip(audio), channels=2, frequency=300.0)
+    with pytest.raises(KwsError, match=f"{path.name} has 2 channels .* --mix-down"):
+        load(audio)
+    mixed = load(audio, data=dataclasses.replace(DATA, mix_down=True))
+    np.testing.assert_array_equal(mixed.clips, mono.clips)
+
+
+def test_truncated_wav(audio):
+    path = first_clip(audio)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(KwsError, match=f"{path.name} is a truncated WAV file"):
+        load(audio)
+
+
+def test_empty_file(audio):
+    first_clip(audio).write_bytes(b"")
+    with pytest.raises(KwsError, match="is an empty file"):
+        load(audio)
+
+
+def test_missing_and_empty_folder(tmp_path):
+    with pytest.raises(KwsError, match=r"data folder .*nowhere does not exist"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(KwsError, match="has no word folders"):
+        load(tmp_path)
+
+
+def test_missing_noise(audio):
+    shutil.rmtree(audio / "_background_noise_")
+    with pytest.raises(KwsError, match="neither _background_noise_ nor"):
+        load(audio)
+    (audio / "_background_noise_").mkdir()
+    write_wav(audio / "_background_noise_" / "short.wav", seconds=0.5)
+    with pytest.raises(KwsError, match="shorter than a clip of 1000 ms"):
+        load(audio)
+
+
+def test_unknown_word(audio):
+    with pytest.raises(KwsError, match="no clip of the word 'left' in the training partition"):
+        load(audio, data=DataSettings(words=("up", "left")))
+
+
+def test_no_training_clips_for_a_word(audio):
+    for path in (audio / "up").iterdir():
+        if speech_commands.partition_of(path) == "training":
+            path.unlink()
+    with pytest.raises(KwsError, match="no clip of the word 'up' in the training partition"):
+        load(audio)
+
+
+def test_no_clips_of_other_words(audio):
+    shutil.rmtree(audio / "cat")
+    with pytest.raises(KwsError, match=r"no training clips of other words .* --unknown-share 0"):
+        load(audio)
+    assert len(load(audio, data=dataclasses.replace(DATA, unknown_share=0)).clips) == 6
+
+
+def test_records_of_another_front_end_or_length(audio, tmp_path):
+    extract(audio, tmp_path / "records", front_end("hello_edge"))
+    with pytest.raises(KwsError, match="made by another front end"):
+        load(tmp_path / "records")
+    longer = dataclasses.replace(front_end("hello_edge"), clip_ms=1500.0)
+    with pytest.raises(KwsError, match="hold 97 frames a clip instead of 147"):
+        sources.load(tmp_path / "records", "training", longer, DATA)
+
+
+def test_records_without_a_partition_or_word(audio, tmp_path):
+    folder = tmp_path / "records"
+    extract(audio, folder, front_end("logmel40"), words=["up", "down"])
+    with pytest.raises(KwsError, match="no training clips of other words"):
+        load(folder)
+    with pytest.raises(KwsError, match="'cat' in the validation records"):
+        load(folder, "validation", DataSettings(words=("cat",)))
+    (folder / "background-00000-of-00001.tfrecord").unlink()
+    with pytest.raises(KwsError, match=r"has no background-\*"):
+        load(folder)
+
+
+def test_extract_shards_and_leaves_nothing_after_a_failure(audio, tmp_path):
+    path = first_clip(audio, "cat")
+    good = path.read_bytes()
+    path.write_bytes(b"fLaC" + bytes(100))
+    with pytest.raises(KwsError, match=path.name):
+        extract(audio, tmp_path / "records", front_end("logmel40"))
+    assert [p.name for p in tmp_path.iterdir()] == ["audio"]
+    path.write_bytes(good)
+    (tmp_path / "records").mkdir()  # an empty folder is welcome
+    extract(audio, tmp_path / "records", front_end("mfcc10"), shards=4)
+    assert len(list((tmp_path / "records").glob("training-*-of-00004.tfrecord"))) == 4
+    assert len(records.read(tmp_path / "records", "training").clips) == 9
+    with pytest.raises(KwsError, match="exists and is not an empty folder"):
+        extract(audio, tmp_path / "records", front_end("mfcc10"))
+
+
+def test_extract_bad_arguments(audio, tmp_path):
+    with pytest.raises(KwsError, match="--shards 0"):
+        extract(audio, tmp_path / "records", front_end("mfcc10"), shards=0)
+    with pytest.raises(KwsError, match="unknown word 'left'"):
+        extract(audio, tmp_path / "records", front_end("mfcc10"), words=["left"])
+    with pytest.raises(KwsError, match=r"cannot write .*hum.wav"):
+        target = audio / "_background_noise_" / "hum.wav" / "records"
+        extract(audio, target, front_end("mfcc10"))
+
+
+def test_extract_script(audio, tmp_path):
+    done = run("extract_features.py", audio, "-o", tmp_path / "records", "--shards", 2)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["word", "training", "validation", "background"]
+    assert ["cat", "3", "1", "0"] in rows
+    assert ["total", "9", "3", "5"] in rows
+    assert len(load(tmp_path / "records").clips) == 9
+
+
+@pytest.mark.parametrize("script", ["extract_features.py", "download.py"])
+def test_help_and_bad_input(script, tmp_path):
+    shown = run(script, "--help")
+    assert shown.returncode == 0
+    assert "default: " in shown.stdout
+    (tmp_path / "file").touch()
+    wrong = {
+        "extract_features.py": (tmp_path / "none", "-o", tmp_path / "out"),
+        "download.py": ("--data-dir", tmp_path / "file" / "data"),
+    }
+    done = run(script, *wrong[script])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
