@@ -90,6 +90,9 @@ class TrainSettings:
     runtime: str = _option(
         "tflm", "whose sigmoid and tanh fine-tuning simulates (tflite profile)", choices=RUNTIMES
     )
+    overflow_penalty: float = _option(
+        10.0, "weight of the loss on hidden products outside of Q3.12 (tflite profile)", 0
+    )
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)

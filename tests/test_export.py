@@ -190,6 +190,7 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 def test_the_script(tmp_path, monkeypatch, capsys):
     path = save_model(tmp_path / "model")
     out = tmp_path / "firmware"
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     monkeypatch.setattr(sys, "argv", ["export_micro.py", str(path), "-o", str(out)])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(SCRIPT), run_name="__main__")
@@ -339,6 +340,19 @@ def test_clips_through_the_application(exported, tmp_path):
         label = LABELS[vector.label]
         score = int(100 * (int(vector.output.max()) + 128) / 256 + 0.5)
         assert f"{vector.name}: {label}, score {score} %\n" in printed
+
+
+@needs("arm-none-eabi-g++")
+def test_the_application_compiles_for_cortex_m(exported, tmp_path):
+    """Against the stand-in headers: its own syntax and warnings, no heap of its own."""
+    target = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-Os"]
+    include = [f"-I{exported.folder}", f"-I{STUB}"]
+    for source in ("keyword_spotter.cc", "main_clips.cc", "main_microphone.cc"):
+        compiled = tmp_path / f"{source}.o"
+        command = ["arm-none-eabi-g++", *CXX_STRICT, *target, *include]
+        run(*command, "-c", exported.folder / source, "-o", compiled)
+        undefined = run("arm-none-eabi-nm", "-u", compiled).split()
+        assert not [name for name in undefined if name in ("malloc", "free", "_Znwj", "_Znaj")]
 
 
 def expected_detections(outputs: np.ndarray, trigger: Trigger, front) -> list[str]:

@@ -14,6 +14,7 @@ from kws_tf.conversion.manifest import Manifest
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
 from kws_tf.model.spotter import CLASSIFIER, LSTM, clips
+from kws_tf.quiet import captured_stderr
 from kws_tf.training.run_folder import RunFolder
 
 
@@ -42,7 +43,8 @@ def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
     converter.representative_dataset = lambda: ([clip[None]] for clip in calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
+    with captured_stderr():  # it tells of every pass; what goes wrong is an exception
+        return converter.convert()
 
 
 @functools.lru_cache(maxsize=4)

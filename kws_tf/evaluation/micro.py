@@ -1,11 +1,6 @@
 """A .tflite under TFLite Micro on the desktop, with the arena's bytes by kind."""
 
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from tflite_micro import runtime
@@ -13,6 +8,7 @@ from tflite_micro import runtime
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import clipwise
 from kws_tf.evaluation.clipwise import ClipOutputs
+from kws_tf.quiet import captured_stderr
 
 # TFLM aborts the process when the arena is too small, so it gets plenty; what the model uses of
 # it is recorded all the same.
@@ -36,7 +32,7 @@ def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> ClipOutpu
         KwsError: If the model is damaged, takes other inputs, or has an op TFLM has not.
     """
     clipwise.check_inputs(model, inputs, where)
-    arena = _arena_bytes(model, inputs[:1], where)
+    arena = arena_bytes(model, inputs[:1], where)
 
     def open_interpreter():
         interpreter = _interpreter(model)
@@ -62,9 +58,21 @@ def _count_outputs(model: bytes) -> int:
     return len(runtime.convert_bytearray_to_object(model).subgraphs[0].outputs)
 
 
-def _arena_bytes(model: bytes, clip: np.ndarray, where: str) -> dict[str, int]:
-    """Runs one clip, reads the allocation records that TFLM prints, and passes on its errors."""
-    with _captured_stderr() as text:
+def arena_bytes(model: bytes, clip: np.ndarray, where: str = "the model") -> dict[str, int]:
+    """Measures the arena: runs a clip and reads the allocation records that TFLM prints.
+
+    Args:
+        model: The .tflite file's content.
+        clip: int8 [1, frames, features].
+        where: What to call the model in errors.
+
+    Returns:
+        Bytes by kind, as ``run`` says.
+
+    Raises:
+        KwsError: With TFLM's own words if it cannot run the model.
+    """
+    with captured_stderr() as text:
         try:
             interpreter = _interpreter(model)
             interpreter.set_input(clip, 0)
@@ -83,20 +91,3 @@ def _arena_bytes(model: bytes, clip: np.ndarray, where: str) -> dict[str, int]:
         area or kind: int(size or kind_size)
         for area, size, kind, kind_size in _ARENA_LINE.findall("".join(text))
     }
-
-
-@contextmanager
-def _captured_stderr() -> Iterator[list[str]]:
-    """Collects what C++ writes to the process's stderr; the list is filled at the end."""
-    text: list[str] = []
-    sys.stderr.flush()
-    before = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield text
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            file.seek(0)
-            text.append(file.read().decode(errors="replace"))

@@ -2,9 +2,13 @@
 
 import tensorflow as tf
 
-# Moves a half away from zero before tf.round, which would take it to the even neighbour; far
-# less than the grid that the first rounding leaves.
-_AWAY_FROM_ZERO = 1.0 + 2.0**-22
+
+def away_from_zero(dtype) -> float:
+    """Returns a factor just above 1 that makes ``tf.round`` take halves away from zero.
+
+    Else it would take them to the even neighbour, which the runtimes do not.
+    """
+    return 1.0 + 2.0 ** (-22 if dtype == tf.float32 else -44)
 
 
 def requantization(factor):
@@ -22,12 +26,13 @@ def requantization(factor):
         ``first`` and ``second`` with ``round(round(x * first) * second)`` the result.
     """
     # frexp's exponent by counting, exact where a logarithm is not.
-    powers = tf.constant([2.0**-n for n in range(1, 24)])
-    right = tf.reduce_sum(tf.cast(factor[..., None] < powers, tf.float32), -1)
-    return factor * tf.pow(2.0, right), tf.pow(2.0, -right) * _AWAY_FROM_ZERO
+    powers = tf.constant([2.0**-n for n in range(1, 24)], factor.dtype)
+    right = tf.reduce_sum(tf.cast(factor[..., None] < powers, factor.dtype), -1)
+    two = tf.constant(2.0, factor.dtype)
+    return factor * tf.pow(two, right), tf.pow(two, -right) * away_from_zero(factor.dtype)
 
 
-def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None):
+def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None, factor_dtype=None):
     """Multiplies integers, then scales: what an integer kernel does.
 
     float32 sums of integers are exact below 2^24, which 8-bit operands stay under for up to
@@ -42,6 +47,7 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None):
         bias: float32 [m], added as an int32 of scale ``x_scale * w_scale``; optional.
         result_scale: Scale the result is requantized to, rounded twice; ``None`` leaves it
             unrounded.
+        factor_dtype: Type in which the runtime multiplies the scales; that of x when ``None``.
 
     Returns:
         float32 [batch, m], real values, not saturated. Gradients are those of ``x @ w + bias``;
@@ -51,7 +57,7 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None):
         product = tf.matmul(x, w)
         return product if bias is None else product + bias
 
-    bias = tf.zeros([w.shape[1]]) if bias is None else bias
+    bias = tf.zeros([w.shape[1]], x.dtype) if bias is None else bias
 
     @tf.custom_gradient
     def forward(x, w, bias):
@@ -60,8 +66,10 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None):
         if result_scale is None:
             result = total * scale
         else:
-            first, second = requantization(scale / result_scale)
-            result = tf.round(tf.round(total * first) * second) * result_scale
+            step = tf.cast(result_scale, x.dtype)
+            factor = tf.cast(tf.cast(scale / step, factor_dtype or x.dtype), x.dtype)
+            first, second = requantization(factor)
+            result = tf.round(tf.round(total * first) * second) * step
 
         def gradient(upstream):
             return (

@@ -9,6 +9,8 @@ from kws_tf.model.profiles import GATES, PROFILES, SIGNALS
 from kws_tf.model.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 
 _DEPLOYED = PROFILES["tflite"]()
+# Q3.12 ends at 8; the margin keeps clips that training has not seen inside as well.
+_LARGEST_PRODUCT = 7.5
 
 
 @keras.utils.register_keras_serializable("kws_tf")
@@ -75,7 +77,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
         if not self.unit_forget_bias:
             return bias
         units = self.units
-        return tf.concat([bias[:units], tf.ones([units]), bias[2 * units :]], 0)
+        return tf.concat([bias[:units], tf.ones([units], bias.dtype), bias[2 * units :]], 0)
 
     def quantize(self, signal: str, value):
         """Fake-quantizes a signal, if it has a quantizer."""
@@ -119,6 +121,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
             kernel_scale,
             self.quantize("bias", self.bias),
             self.scale("input_product"),
+            runtimes.FACTOR_DTYPE.get(self.runtime),
         )
         return self.quantize("input_product", product)
 
@@ -146,8 +149,11 @@ class QuantizedLSTMCell(keras.layers.Layer):
             self.scale("hidden"),
             recurrent_scale,
             result_scale=self.scale("hidden_product"),
+            factor_dtype=runtimes.FACTOR_DTYPE.get(self.runtime),
         )
-        gates = q("gate", input_product + q("hidden_product", hidden_product))
+        if self.runtime != "tflite":  # TFLite adds this product as it is, TFLM saturates it first
+            hidden_product = q("hidden_product", hidden_product)
+        gates = q("gate", input_product + hidden_product)
         i, f, c, o = tf.split(gates, 4, axis=1)
         i = q("sigmoid_i", runtimes.sigmoid(self.runtime, i))
         f = q("sigmoid_f", runtimes.sigmoid(self.runtime, f))
@@ -203,6 +209,9 @@ class QuantizedLSTM(keras.layers.Layer):
         runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
             latter two are for the ``tflite`` profile.
         unit_forget_bias: Whether the forget gate's bias starts at 1.
+        overflow_penalty: Weight of a loss on products of the hidden state that leave Q3.12, the
+            mean squared excess over 7.5. TFLite and TFLM treat them differently, which is most of
+            the difference between the two; a model that has none decides alike on both.
         fast: Use the fused step with its hand-written gradient where there is one (all formats
             of the ``tflite`` profile); the result is the same.
 
@@ -219,6 +228,7 @@ class QuantizedLSTM(keras.layers.Layer):
         return_sequences: bool = False,
         runtime: str = "ideal",
         unit_forget_bias: bool = True,
+        overflow_penalty: float = 0.0,
         fast: bool = True,
         **kwargs,
     ):
@@ -228,9 +238,10 @@ class QuantizedLSTM(keras.layers.Layer):
                 raise ValueError(f"no such profile: {quantizers}; there are {sorted(PROFILES)}")
             quantizers = PROFILES[quantizers]()
         self.cell = QuantizedLSTMCell(
-            units, quantizers, runtime, unit_forget_bias, name="cell"
+            units, quantizers, runtime, unit_forget_bias, name="cell", dtype=self.dtype
         )
         self.return_sequences = return_sequences
+        self.overflow_penalty = overflow_penalty
         self.fast = fast
 
     def build(self, input_shape):
@@ -282,9 +293,21 @@ class QuantizedLSTM(keras.layers.Layer):
             last, outputs, _ = keras.backend.rnn(
                 step, products, [zeros, zeros], time_major=True, return_all_outputs=True
             )
+        if self.overflow_penalty:
+            self.add_loss(self.overflow_penalty * self._overflow(outputs))
         if self.return_sequences:
             return tf.transpose(outputs, [1, 0, 2])
         return outputs[-1]
+
+    def _overflow(self, outputs):
+        """Returns the mean squared excess of hidden products over 7.5, of a quarter of the batch.
+
+        A quarter of a shuffled batch is a sample as good, at a quarter of the cost.
+        """
+        sample = outputs[:-1, : tf.maximum(1, tf.shape(outputs)[1] // 4)]
+        recurrent, _ = self.cell.recurrent_weights()
+        products = tf.matmul(tf.reshape(sample, [-1, self.cell.units]), recurrent)
+        return tf.reduce_mean(tf.square(tf.nn.relu(tf.abs(products) - _LARGEST_PRODUCT)))
 
     def get_config(self):
         """Returns the arguments."""
@@ -295,6 +318,7 @@ class QuantizedLSTM(keras.layers.Layer):
             "runtime": cell["runtime"],
             "unit_forget_bias": cell["unit_forget_bias"],
             "return_sequences": self.return_sequences,
+            "overflow_penalty": self.overflow_penalty,
             "fast": self.fast,
         }
 

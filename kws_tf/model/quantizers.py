@@ -20,6 +20,7 @@ def _snap(x, scale, low, high):
     def gradient(upstream):
         return upstream, None, None, None
 
+    scale, low, high = (tf.cast(value, x.dtype) for value in (scale, low, high))
     return tf.clip_by_value(tf.round(x / scale), low, high) * scale, gradient
 
 
@@ -112,8 +113,12 @@ class PactQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return ClipRange()
 
     def scale(self, weights) -> tf.Tensor:
-        """Returns the real value of one integer step, float32 scalar."""
-        return tf.convert_to_tensor(weights["clip"]) / float(-self.low)
+        """Returns the real value of one integer step, a scalar.
+
+        It is a float32 value, as in the model file, whatever the layer computes in.
+        """
+        clip = tf.convert_to_tensor(weights["clip"])
+        return tf.cast(tf.cast(clip, tf.float32) / float(-self.low), clip.dtype)
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Fake-quantizes a tensor of any shape."""
@@ -173,8 +178,8 @@ class CellQuantizer(PactQuantizer):
         """Returns the cell's scale: 2^-15, 2^-14, 2^-13 or 2^-12."""
         clip = tf.stop_gradient(tf.convert_to_tensor(weights["clip"]))
         # Comparisons instead of a logarithm: exact at the powers of two themselves.
-        doublings = tf.reduce_sum(tf.cast(clip > [1.0, 2.0, 4.0], tf.float32))
-        return tf.pow(2.0, doublings - 15.0)
+        doublings = sum(tf.cast(clip > bound, clip.dtype) for bound in (1.0, 2.0, 4.0))
+        return tf.pow(tf.constant(2.0, clip.dtype), doublings - 15.0)
 
     def limit(self, weights) -> tf.Tensor:
         """Returns the largest magnitude of the state as an integer: what the op clips at."""

@@ -13,6 +13,9 @@ import tensorflow as tf
 from kws_tf.reference import activations as reference
 from kws_tf.settings import RUNTIMES as RUNTIMES
 
+#: Type in which a runtime multiplies scales; others use the layer's own.
+FACTOR_DTYPE = {"tflite": tf.float32, "tflm": tf.float64}
+
 _Q12 = 2.0**12
 _Q15 = 2.0**15
 _TABLE = 2**16
@@ -40,7 +43,8 @@ def look_up(table, integers, offset=0):
 
 def cell_table_offset(cell_scale):
     """Returns the offset of the cell's tanh in ``tables``, int32 scalar."""
-    return tf.cast(tf.round(tf.math.log(cell_scale) / np.log(2.0)) + 15.0, tf.int32) * _TABLE
+    power = tf.math.log(tf.cast(cell_scale, tf.float32)) / np.log(2.0)
+    return tf.cast(tf.round(power) + 15.0, tf.int32) * _TABLE
 
 
 def sigmoid(runtime: str, x):
@@ -50,7 +54,7 @@ def sigmoid(runtime: str, x):
 
     @tf.custom_gradient
     def forward(x):
-        y = look_up(tables(runtime)[0], tf.round(x * _Q12)) / _Q15
+        y = look_up(tables(runtime)[0].astype(x.dtype.name), tf.round(x * _Q12)) / _Q15
         return y, lambda upstream: upstream * y * (1.0 - y)
 
     return forward(x)
@@ -60,7 +64,7 @@ def tanh(runtime: str, x, cell_scale=None):
     """Computes the tanh of the candidate, or of a cell state of the given scale."""
     if runtime == "ideal":
         return tf.tanh(x)
-    gates, cell = tables(runtime)
+    gates, cell = (table.astype(x.dtype.name) for table in tables(runtime))
 
     @tf.custom_gradient
     def forward(x):
@@ -74,24 +78,25 @@ def tanh(runtime: str, x, cell_scale=None):
     return forward(x)
 
 
-def fused_activations(runtime: str, units: int, cell_scale):
+def fused_activations(runtime: str, units: int, cell_scale, dtype: str):
     """Returns both functions on integers, all four gates at once.
 
     Args:
         runtime: One of ``RUNTIMES``.
         units: Size of the LSTM.
         cell_scale: Scale of the cell state.
+        dtype: ``float32`` or ``float64``.
 
     Returns:
-        ``gates``: float32 integers [batch, 4 units] in Q3.12 to Q0.15, tanh for the third
-        quarter; and ``cell_tanh``: float32 integers [batch, units] to Q0.15.
+        ``gates``: integers [batch, 4 units] in Q3.12 to Q0.15, tanh for the third
+        quarter; and ``cell_tanh``: integers [batch, units] to Q0.15.
     """
     candidate = np.repeat(np.array([0, 0, 1, 0], np.int32), units)
     if runtime == "ideal":
         # tanh(x) = 2 sigmoid(2 x) - 1, so that one sigmoid serves all gates.
-        gain = ((1 + candidate) / _Q12).astype(np.float32)
-        factor = ((1 + candidate) * _Q15).astype(np.float32)
-        offset = (candidate * _Q15).astype(np.float32)
+        gain = ((1 + candidate) / _Q12).astype(dtype)
+        factor = ((1 + candidate) * _Q15).astype(dtype)
+        offset = (candidate * _Q15).astype(dtype)
 
         def gates(z):
             return tf.minimum(tf.round(tf.sigmoid(z * gain) * factor - offset), _Q15 - 1)
@@ -101,7 +106,7 @@ def fused_activations(runtime: str, units: int, cell_scale):
 
         return gates, cell_tanh
 
-    gate_table, cell_table = (tf.constant(table) for table in tables(runtime))
+    gate_table, cell_table = (tf.constant(table, dtype) for table in tables(runtime))
     gate_offset = candidate * _TABLE
     cell_offset = cell_table_offset(cell_scale)
     return (

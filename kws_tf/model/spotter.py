@@ -30,6 +30,8 @@ def build_quantized(
     weight_bits: int = 8,
     clip_l2: float = 0.0,
     runtime: str = "ideal",
+    overflow_penalty: float = 0.0,
+    dtype: str = "float32",
     **bits,
 ) -> keras.Model:
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
@@ -44,18 +46,30 @@ def build_quantized(
         weight_bits: Width of the weights.
         clip_l2: Weight of the L2 penalty on the activations' clips.
         runtime: Whose sigmoid and tanh, see ``runtimes``; the ``paper`` profile has the ideal ones.
+        overflow_penalty: Weight of the loss on hidden products outside of Q3.12, see
+            ``QuantizedLSTM``; for the ``tflite`` profile.
+        dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
+            in nearly all cases where float32 does not.
         **bits: Widths of other signals, passed on to the profile.
     """
     quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
-    inputs = keras.Input((frames, features), name="features")
+    inputs = keras.Input((frames, features), name="features", dtype=dtype)
     runtime = runtime if profile == "tflite" else "ideal"
-    lstm = QuantizedLSTM(units, quantizers, runtime=runtime, name=LSTM)
+    lstm = QuantizedLSTM(
+        units,
+        quantizers,
+        runtime=runtime,
+        overflow_penalty=overflow_penalty if profile == "tflite" else 0.0,
+        dtype=dtype,
+        name=LSTM,
+    )
     hidden = lstm(inputs)
     kernel = PactQuantizer(weight_bits, trainable=trainable_clips, narrow_range=True)
     output = PactQuantizer(clip=16.0, trainable=trainable_clips, l2=clip_l2)
     # The LSTM's output is quantized already; the original has a clip of its own before the layer.
     before = PactQuantizer(clip=4.0, trainable=trainable_clips) if profile == "paper" else None
-    logits = QuantizedDense(classes, kernel, output, before, name=CLASSIFIER)(hidden)
+    classifier = QuantizedDense(classes, kernel, output, before, dtype=dtype, name=CLASSIFIER)
+    logits = classifier(hidden)
     return keras.Model(inputs, logits, name="quantized_spotter")
 
 

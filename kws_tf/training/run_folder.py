@@ -137,7 +137,13 @@ def all_settings(train, data, augmentation, source) -> dict:
     )
 
 
-def build_model(settings: TrainSettings, front_end: FrontEnd, classes: int, phase: str):
+def build_model(
+    settings: TrainSettings,
+    front_end: FrontEnd,
+    classes: int,
+    phase: str,
+    dtype: str = "float32",
+):
     """Builds the ``float`` or the ``quantized`` spotter of these settings."""
     from kws_tf.model import spotter
 
@@ -154,6 +160,8 @@ def build_model(settings: TrainSettings, front_end: FrontEnd, classes: int, phas
         settings.weight_bits,
         settings.clip_l2,
         settings.runtime,
+        settings.overflow_penalty,
+        dtype,
         **bits,
     )
 

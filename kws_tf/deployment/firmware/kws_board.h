@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 /* Waits for the next samples of the microphone (KWS_SAMPLE_RATE Hz, mono), writes at most
- * capacity of them and returns how many; 0 ends the program. */
+ * capacity of them and returns how many; 0 ends the program. It is not called while the model
+ * runs, so let DMA fill a buffer that is longer than one inference takes. */
 size_t kws_board_read(int16_t *samples, size_t capacity);
 
 /* Called for every keyword detected. */

@@ -40,8 +40,10 @@ static void window_to_row(kws_frontend_t *frontend, int8_t *row) {
     const float *power = x + kws_bands[band].first;
     float sum = 0.0f;
     for (size_t n = kws_bands[band].count; n > 0; --n) sum += *weight++ * *power++;
-    const float value = logf(sum + KWS_OFFSET);
-    frontend->bands[band] = value < KWS_FLOOR ? KWS_FLOOR : value > KWS_CEILING ? KWS_CEILING : value;
+    float value = logf(sum + KWS_OFFSET);
+    if (value < KWS_FLOOR) value = KWS_FLOOR;
+    if (value > KWS_CEILING) value = KWS_CEILING;
+    frontend->bands[band] = value;
   }
 
   for (int feature = 0; feature < KWS_FEATURES; ++feature) {

@@ -1,0 +1,24 @@
+"""Catching what C++ libraries print."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def captured_stderr() -> Iterator[list[str]]:
+    """Collects what is written to the process's stderr; the list is filled at the end."""
+    text: list[str] = []
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield text
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            text.append(file.read().decode(errors="replace"))
