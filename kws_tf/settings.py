@@ -81,7 +81,9 @@ class TrainSettings:
     """The model and how it is trained: float warm-up, then quantized fine-tuning."""
 
     hidden: int = _option(118, "hidden units of the LSTM", 1, 4096)
-    profile: str = _option("tflite", "formats: tflite deploys, paper is the original's", choices=PROFILES)
+    profile: str = _option(
+        "tflite", "formats: tflite deploys, paper is the original's", choices=PROFILES
+    )
     pact: bool = _option(True, "train the clips (PACT) instead of keeping their initial values")
     weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
     input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)

@@ -14,8 +14,12 @@ from kws_tf import cli
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("model", type=Path, help="a .tflite beside its manifest, or a run folder")
-    data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--test-dir", type=Path, help="a test set of audio, one folder a class")
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument(
+        "--test-dir",
+        type=Path,
+        help="a test set of audio, one folder a class; if absent, the one beside a run's data",
+    )
     data.add_argument("--records", type=Path, help="log-mel records to take --partition of")
     parser.add_argument(
         "--partition",
@@ -31,6 +35,12 @@ def main() -> None:
     )
     parser.add_argument(
         "--kernels", choices=("default", "reference"), default="default", help="TFLite's kernels"
+    )
+    parser.add_argument(
+        "--frontend",
+        choices=("tensorflow", "c"),
+        default="tensorflow",
+        help="whose features: TensorFlow's, or those of the C code for the chip (--test-dir)",
     )
     parser.add_argument(
         "--phase",
@@ -53,9 +63,10 @@ def main() -> None:
     from kws_tf.settings import DataSettings
 
     subject = evaluate.open_subject(options.model, options.runtime, options.phase)
-    if options.test_dir:
+    if not options.records:
+        test_dir = options.test_dir or evaluate.test_set_of(subject)
         clips = labelled.from_test_folder(
-            options.test_dir, subject.labels, subject.front_end, options.mix_down
+            test_dir, subject.labels, subject.front_end, options.mix_down
         )
     else:
         settings = subject.run.data_settings() if subject.run else None
@@ -65,7 +76,9 @@ def main() -> None:
         clips = labelled.from_records(
             options.records, options.partition, subject.labels, subject.front_end, settings
         )
-    evaluation = evaluate.evaluate(subject, clips, options.runtime, options.kernels, options.phase)
+    evaluation = evaluate.evaluate(
+        subject, clips, options.runtime, options.kernels, options.phase, options.frontend
+    )
     print(evaluation.text())
     folder = options.output or subject.file.parent
     files = evaluate.save(evaluation, subject, folder, options.json)

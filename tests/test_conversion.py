@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.lite.python import schema_py_generated as schema
 
-from kws_tf.conversion import graph as g
 from kws_tf.conversion import convert, guards
+from kws_tf.conversion import graph as g
 from kws_tf.conversion.carry import carry, integer_parameters
 from kws_tf.conversion.convert import convert_model, to_int8
 from kws_tf.errors import KwsError

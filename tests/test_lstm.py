@@ -33,7 +33,9 @@ def test_without_quantizers_it_is_the_keras_lstm(return_sequences):
     ours = with_realistic_weights(QuantizedLSTM(7, None, return_sequences), x)
     keras_lstm = keras.layers.LSTM(7, return_sequences=return_sequences)
     keras_lstm(x)
-    keras_lstm.set_weights([w.numpy() for w in (ours.cell.kernel, ours.cell.recurrent_kernel, ours.cell.bias)])
+    keras_lstm.set_weights(
+        [w.numpy() for w in (ours.cell.kernel, ours.cell.recurrent_kernel, ours.cell.bias)]
+    )
     np.testing.assert_allclose(ours(x), keras_lstm(x), atol=1e-5)
 
 

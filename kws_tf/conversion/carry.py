@@ -86,9 +86,9 @@ def integer_parameters(model: keras.Model) -> IntegerParameters:
         cell_clip=np.float32(cell.clip("cell").numpy()),
         dense=dense.T.astype(np.int8),
         dense_scale=dense_scale,
-        dense_biases=_integers(
-            classifier.bias.numpy(), scale("hidden") * dense_scale
-        ).astype(np.int32),
+        dense_biases=_integers(classifier.bias.numpy(), scale("hidden") * dense_scale).astype(
+            np.int32
+        ),
         logits_scale=np.float32(classifier.scale("output").numpy()),
     )
 

@@ -115,7 +115,10 @@ def check_hidden_scales(graph: g.Graph, where: str) -> None:
 def check_saturation(graph: g.Graph, where: str) -> None:
     """Refuses weights of which most sit at their clip: the clip has collapsed."""
     matrices = {
-        **{f"input weights {gate}": graph.lstm.inputs[g.KERNEL + i] for i, gate in enumerate("ifco")},
+        **{
+            f"input weights {gate}": graph.lstm.inputs[g.KERNEL + i]
+            for i, gate in enumerate("ifco")
+        },
         **{
             f"recurrent weights {gate}": graph.lstm.inputs[g.RECURRENT + i]
             for i, gate in enumerate("ifco")

@@ -105,6 +105,7 @@ def evaluate(
     runtime: str = "tflite",
     kernels: str = "default",
     phase: str = "quantized",
+    frontend: str = "tensorflow",
 ) -> Evaluation:
     """Runs every clip and counts the decisions.
 
@@ -114,6 +115,7 @@ def evaluate(
         runtime: ``tflite``, ``micro`` (compared with ``tflite`` as well) or ``keras``.
         kernels: Of TFLite: ``default`` or ``reference``.
         phase: For ``keras``: ``quantized`` or ``float``.
+        frontend: ``tensorflow``, or ``c`` for the int8 input that the C code makes of the audio.
 
     Raises:
         KwsError: If model, manifest and clips do not fit each other, or it cannot be run.
@@ -125,7 +127,8 @@ def evaluate(
         scores = model.predict(clips.features, batch_size=256, verbose=0)
     else:
         key = "tflite-reference" if (runtime, kernels) == ("tflite", "reference") else runtime
-        scores, extra = _run_tflite(subject, clips, runtime, kernels)
+        key += "-c-frontend" if frontend == "c" else ""
+        scores, extra = _run_tflite(subject, clips, runtime, kernels, frontend)
     if scores.ndim != 2 or scores.shape[1] != len(subject.labels):
         raise KwsError(
             f"the output of {subject.file} is {list(scores.shape[1:])} and there are "
@@ -146,7 +149,7 @@ def evaluate(
     return Evaluation(key, counted, details | extra)
 
 
-def _run_tflite(subject, clips, runtime, kernels) -> tuple[np.ndarray, dict]:
+def _run_tflite(subject, clips, runtime, kernels, frontend) -> tuple[np.ndarray, dict]:
     """Returns the scores, and what goes into the report beside them."""
     model, where = subject.file.read_bytes(), str(subject.file)
     file_input = clipwise.input_format(model, where)
@@ -156,9 +159,9 @@ def _run_tflite(subject, clips, runtime, kernels) -> tuple[np.ndarray, dict]:
             f"{file_input.zero_point}, its manifest says {subject.manifest.input_scale:g} and 0; "
             "convert the run anew"
         )
-    inputs = quantize(clips.features, subject.manifest)
+    inputs = _inputs(clips, subject.manifest, frontend)
     result: ClipOutputs = interpreter.run(model, inputs, kernels, where)
-    extra: dict = {"kernels": kernels}
+    extra: dict = {"kernels": kernels, "frontend": frontend}
     scores = result.outputs[0]
     if runtime == "micro":
         from kws_tf.evaluation import micro
@@ -169,6 +172,34 @@ def _run_tflite(subject, clips, runtime, kernels) -> tuple[np.ndarray, dict]:
         extra["equal_decisions"] = int(equal.sum())
         extra["arena_bytes"] = result.arena_bytes
     return scores, extra | {"microseconds": result.microseconds}
+
+
+def _inputs(clips: LabelledFeatures, manifest: Manifest, frontend: str) -> np.ndarray:
+    """Returns the model's int8 input."""
+    if frontend == "tensorflow":
+        return quantize(clips.features, manifest)
+    if clips.samples is None:
+        raise KwsError("the C front end takes audio, not records; give --test-dir a test set")
+    from kws_tf.deployment.c_frontend import c_features_int8
+
+    return c_features_int8(clips.samples, manifest)
+
+
+def test_set_of(subject: Subject) -> Path:
+    """Returns the test set that lies beside the data a model was trained on.
+
+    Raises:
+        KwsError: If there is none, or the model is in no run folder.
+    """
+    from kws_tf.data.locate import test_set_beside
+
+    folder = test_set_beside(subject.run.data_dir()) if subject.run else None
+    if folder is None:
+        raise KwsError(
+            f"there is no test set beside the data of {subject.file}; give --test-dir one, "
+            "or --records the validation records"
+        )
+    return folder
 
 
 def save(

@@ -29,6 +29,7 @@ class LabelledFeatures:
         names: Name of each clip.
         source: The folder they come from.
         split: ``test``, ``validation`` or ``training``.
+        samples: int16 [clips, samples] that the features come from; ``None`` for records.
     """
 
     features: np.ndarray
@@ -36,6 +37,7 @@ class LabelledFeatures:
     names: Sequence[str]
     source: str
     split: str
+    samples: np.ndarray | None = None
 
 
 def from_test_folder(
@@ -71,6 +73,7 @@ def from_test_folder(
         [str(path.relative_to(folder)) for path in paths],
         str(folder),
         "test",
+        samples,
     )
 
 

@@ -62,9 +62,7 @@ class QuantizedDense(keras.layers.Layer):
 
     def call(self, inputs):
         """Computes the logits, float32 [batch, units], of float32 [batch, n]."""
-        product = tf.matmul(
-            self.quantize("input", inputs), self.quantize("kernel", self.kernel)
-        )
+        product = tf.matmul(self.quantize("input", inputs), self.quantize("kernel", self.kernel))
         return self.quantize("output", product + self.bias)
 
     def get_config(self):

@@ -290,7 +290,7 @@ class QuantizedLSTM(keras.layers.Layer):
                 hidden, new_cell = cell.step(product, states, recurrent_weights)
                 return hidden, [hidden, new_cell]
 
-            last, outputs, _ = keras.backend.rnn(
+            _, outputs, _ = keras.backend.rnn(
                 step, products, [zeros, zeros], time_major=True, return_all_outputs=True
             )
         if self.overflow_penalty:

@@ -37,9 +37,11 @@ class ClipRange(keras.constraints.Constraint):
         self.low, self.high = low, high
 
     def __call__(self, clip):
+        """Returns the clip within its bounds."""
         return tf.clip_by_value(clip, self.low, self.high or clip.dtype.max)
 
     def get_config(self):
+        """Returns the arguments."""
         return {"low": self.low, "high": self.high}
 
 
