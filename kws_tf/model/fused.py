@@ -53,6 +53,10 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
 
         first, second = requantization(factor(hidden_scale * recurrent_scale * _Q12))
         away = away_from_zero(dtype)
+        # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
+        # hold them to the bit that this would matter for.
+        twice = cell.runtime == "tflm" and dtype == tf.float64
+        halved = (lambda x: 2.0 * tf.floor((x + 1.0) / 2.0)) if twice else (lambda x: x)
         kept_scale = away / _Q15
         written_scale = away * 2.0**-30 / cell_scale
         output_scale = away * factor(2.0**-30 / hidden_scale)
@@ -65,7 +69,9 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
             product = tf.round(tf.round(tf.matmul(hidden, integers) * first) * second)
             activated = gates_of(_int16(hidden_product(product) + products[t] * _Q12))
             i, f, c, o = tf.split(activated, 4, axis=1)
-            state = tf.round(f * state * kept_scale) + tf.round(i * c * written_scale)
+            state = tf.round(halved(f * state) * kept_scale) + tf.round(
+                halved(i * c) * written_scale
+            )
             state = _limit(state, -cell_limit, cell_limit)
             tanh_state = tanh_of_cell(state)
             hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
