@@ -8,6 +8,7 @@ from pathlib import Path
 import _bootstrap  # noqa: F401
 
 from kws_tf import cli
+from kws_tf.errors import KwsError
 
 
 def main() -> None:
@@ -15,6 +16,11 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run folder that scripts/train.py wrote")
     parser.add_argument("-o", "--output", type=Path, help="the model; RUN/model.tflite if absent")
     options = parser.parse_args()
+    if options.output and options.output.suffix != ".tflite":
+        raise KwsError(
+            f"the model would be {options.output} and its manifest beside it end in .json; "
+            "give an --output that ends in .tflite"
+        )
 
     from kws_tf.conversion.convert import convert_run
     from kws_tf.training.run_folder import open_run

@@ -27,11 +27,13 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write it; RUN/verify.json if absent")
     options = parser.parse_args()
 
+    from kws_tf.conversion import manifest
     from kws_tf.evaluation import labelled, verify
     from kws_tf.files import write_json
     from kws_tf.training.run_folder import open_run
 
     run = open_run(options.run)
+    manifest.load(run.model_file)  # refuses a missing model before the clips, which take a while
     data_dir = options.data_dir or run.data_dir()
     if options.test_dir:
         clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end())

@@ -23,13 +23,13 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     if fetch:
         folder = data_dir or ROOT
         download.fetch(download.SPEECH_COMMANDS_TEST_SET, folder)
-        return Path(download.fetch(download.SPEECH_COMMANDS, folder))
+        return download.fetch(download.SPEECH_COMMANDS, folder)
     if data_dir:
         return Path(data_dir)
     wanted = synthesis.SynthesisSettings(words=settings.words)
     print(f"no --data-dir given: synthesised speech is used, in {ROOT}/", flush=True)
     made = synthesis.make_dataset(ROOT / f"synthetic-{wanted.digest}", wanted)
-    return Path(made) / synthesis.SPEECH_FOLDER
+    return made / synthesis.SPEECH_FOLDER
 
 
 def test_set_beside(data_dir: Path) -> Path | None:

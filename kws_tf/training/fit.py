@@ -17,18 +17,18 @@ from kws_tf.model import spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.training.run_folder import (
     RunFolder,
-    all_settings,
     build_model,
     load_weights,
     open_run,
     read_json,
+    save_weights,
 )
 
 _CALIBRATION_BATCHES = 8
 
 
 class _EpochRecord(keras.callbacks.Callback):
-    """Keeps history, best weights and a checkpoint: what a run resumes from.
+    """Keeps best weights, a checkpoint and the history: what a run resumes from.
 
     ``history.json`` is written last, so that it never claims an epoch whose weights are missing;
     an epoch that was cut is trained again, on the same batches.
@@ -36,8 +36,7 @@ class _EpochRecord(keras.callbacks.Callback):
 
     def __init__(self, run: RunFolder, phase: str, history: list[dict], clips_an_epoch: int):
         super().__init__()
-        self._run, self._phase = run, phase
-        self._history, self._clips = history, clips_an_epoch
+        self._run, self._phase, self._history, self._clips = run, phase, history, clips_an_epoch
 
     def set_model(self, model):
         super().set_model(model)
@@ -46,42 +45,43 @@ class _EpochRecord(keras.callbacks.Callback):
     def _path(self, epoch: int) -> Path:
         return self._run.path / "checkpoint" / f"{self._phase}-{epoch}"
 
-    def restore(self, model) -> int:
-        """Restores the last finished epoch of this phase and returns the next one's number."""
+    def restore(self, model, epoch: int) -> None:
+        """Restores model and optimizer as they were after an epoch of this phase."""
         self.set_model(model)
-        epochs = [row["epoch"] for row in self._history if row["phase"] == self._phase]
-        if not epochs:
-            return 0
         model.optimizer.build(model.trainable_variables)
         try:
-            self._checkpoint.restore(str(self._path(max(epochs)))).assert_existing_objects_matched()
+            self._checkpoint.read(str(self._path(epoch))).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, ValueError) as error:
             raise KwsError(
                 f"the checkpoint in {self._run.path} does not fit the run ({type(error).__name__});"
                 " train into a new --run-dir"
             ) from error
-        return max(epochs) + 1
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
-        logs = logs if logs is not None else {}
+    def on_epoch_end(self, epoch, logs):
         if self._phase == "quantized":
             logs |= {f"clip/{k}": float(v) for k, v in spotter.clips(self.model).items()}
-        seconds = time.monotonic() - self._start
-        row = {"phase": self._phase, "epoch": epoch, "seconds": round(seconds, 2)}
-        row |= {"clips": self._clips} | {key: float(value) for key, value in logs.items()}
+        seconds = round(time.monotonic() - self._start, 2)
+        row = {"phase": self._phase, "epoch": epoch, "seconds": seconds, "clips": self._clips}
+        row |= {key: float(value) for key, value in logs.items()}
+        try:
+            self._keep(row)
+        except (OSError, tf.errors.OpError) as error:
+            raise KwsError(
+                f"cannot write epoch {epoch + 1} to {self._run.path} ({str(error)[:200]}); is the "
+                "disk full? the epochs before are kept: make room and repeat the command"
+            ) from error
+
+    def _keep(self, row: dict) -> None:
         earlier = [r["val_accuracy"] for r in self._history if r["phase"] == self._phase]
         if row["val_accuracy"] > max(earlier, default=-1.0):
-            best = self._run.weights_file(self._phase)
-            temporary = best.with_name("part." + best.name)
-            self.model.save_weights(temporary)
-            temporary.replace(best)
-        self._checkpoint.write(str(self._path(epoch)))
+            save_weights(self.model, self._run.weights_file(self._phase))
+        self._checkpoint.write(str(self._path(row["epoch"])))
         self._history.append(row)
         write_json(self._run.history_file, self._history)
-        for old in self._path(0).parent.glob(f"{self._phase}-{epoch - 1}.*"):
+        for old in self._path(0).parent.glob(f"{self._phase}-{row['epoch'] - 1}.*"):
             old.unlink()
 
 
@@ -130,30 +130,29 @@ def train(
     Raises:
         KwsError: If the data are not usable, or the folder holds a run with other settings.
     """
-    run = RunFolder(Path(run_dir))
-    if not settings.float_epochs + settings.quantized_epochs:
-        raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
-    wanted = all_settings(settings, data, augmentation, Path(data_dir).resolve())
-    fresh = not run.settings_file.exists()
-    if not fresh and read_json(run.settings_file) != wanted:
-        raise KwsError(
-            f"{run_dir} holds a run with other settings; repeat its command (environment.json "
-            "has it) to resume it, or give another --run-dir"
-        )
-    front_end = named_front_end(data.front_end)
-    training = sources.load(data_dir, "training", front_end, data)
-    validation = sources.load(data_dir, "validation", front_end, data)
-    if fresh:
-        front_end = pipeline.fit_normalisation(training, front_end)
-        run.path.mkdir(parents=True, exist_ok=True)
-        write_json(run.front_end_file, front_end.to_json())
-        run.start(settings, data, augmentation, Path(data_dir).resolve())
-    front_end = run.front_end()
-    history = read_json(run.history_file) if run.history_file.exists() else []
+    run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
     phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
-    for phase, epochs in phases.items():
-        if epochs:
-            _fit_phase(run, phase, epochs, training, validation, front_end, history, verbose)
+    if not any(phases.values()):
+        raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
+    history = []
+    if run.history_file.exists():  # before the first epoch's end there is nothing to lose
+        if not run.holds(settings, data, augmentation, source):
+            raise KwsError(
+                f"{run_dir} holds a run with other settings; repeat its command (environment.json "
+                "has it) to resume it, or give another --run-dir"
+            )
+        history = read_json(run.history_file)
+    done = [row["phase"] for row in history]
+    unfinished = [phase for phase, epochs in phases.items() if done.count(phase) < epochs]
+    if unfinished:
+        front_end = named_front_end(data.front_end)
+        training = sources.load(data_dir, "training", front_end, data)
+        validation = sources.load(data_dir, "validation", front_end, data)
+        if not history:
+            front_end = pipeline.fit_normalisation(training, front_end)
+            run.start(settings, data, augmentation, source, front_end)
+    for phase in unfinished:
+        _fit_phase(run, phase, phases[phase], training, validation, history, verbose)
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     return run
 
@@ -164,14 +163,13 @@ def _fit_phase(
     epochs: int,
     training: Examples,
     validation: Examples,
-    front_end,
     history: list[dict],
     verbose: int,
 ) -> None:
-    settings, data, classes = run.train_settings(), run.data_settings(), len(run.labels())
-    augmentation = Augmentation(**read_json(run.settings_file)["augmentation"])
-    if sum(row["phase"] == phase for row in history) >= epochs:
-        return
+    settings, data, augmentation = run.train_settings(), run.data_settings(), run.augmentation()
+    front_end, classes = run.front_end(), len(run.labels())
+    teacher = _teacher(settings, front_end, run)
+    first_epoch = sum(row["phase"] == phase for row in history)
     # Each phase has its own weights, order and augmentation, whether or not it was resumed.
     seed = 2 * settings.seed + (phase == "quantized")
     keras.utils.set_random_seed(seed)
@@ -182,7 +180,7 @@ def _fit_phase(
         if settings.float_epochs:
             first_rate = settings.quantized_learning_rate
     batches = pipeline.training_batches(
-        training, front_end, data, augmentation, settings.batch_size, seed
+        training, front_end, data, augmentation, settings.batch_size, seed, first_epoch
     )
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
@@ -197,11 +195,8 @@ def _fit_phase(
         metrics=["accuracy"],
     )
     record = _EpochRecord(run, phase, history, batches.clips)
-    first_epoch = record.restore(model)
-    batches = pipeline.training_batches(
-        training, front_end, data, augmentation, settings.batch_size, seed, first_epoch
-    )
-    teacher = _teacher(settings, front_end, run)
+    if first_epoch:
+        record.restore(model, first_epoch - 1)
     targets = smoothed_targets(classes, settings.label_smoothing, teacher, settings.teacher_share)
     features, labels = pipeline.fixed_set(validation, front_end, data)
     model.fit(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kws_tf.data.labels import class_names
 from kws_tf.errors import KwsError
-from kws_tf.files import write_json
+from kws_tf.files import write_bytes, write_json
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
 
@@ -74,34 +74,74 @@ class RunFolder:
         """Best weights of a phase, ``float`` or ``quantized``, HDF5."""
         return self.path / f"{phase}.weights.h5"
 
-    def start(self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source):
-        """Writes settings, label list, versions and git revision of a new run."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "labels.txt").write_text("\n".join(class_names(data.words)) + "\n")
+    def start(
+        self,
+        train: TrainSettings,
+        data: DataSettings,
+        augmentation: Augmentation,
+        source: Path,
+        front_end: FrontEnd,
+    ) -> None:
+        """Writes settings, front end, label list, versions and git revision of a new run.
+
+        Raises:
+            KwsError: If the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KwsError(
+                f"cannot make the run folder {self.path} ({error.strerror}); give another --run-dir"
+            ) from error
+        labels = "\n".join(class_names(data.words)) + "\n"
+        write_bytes(self.path / "labels.txt", labels.encode())
+        write_json(self.front_end_file, front_end.to_json())
         write_json(
             self.path / "environment.json",
             {
                 "command": shlex.join(sys.argv),
                 "git_revision": git_revision(),
                 "python": platform.python_version(),
-                "packages": {name: metadata.version(name) for name in _PACKAGES},
+                "packages": {name: _version(name) for name in _PACKAGES},
                 "cpus": os.cpu_count(),
             },
         )
         # Last, for its presence means that a run has begun here.
-        write_json(self.settings_file, all_settings(train, data, augmentation, source))
+        sections = {"train": train, "data": data, "augmentation": augmentation}
+        settings = {name: as_json(section) for name, section in sections.items()}
+        write_json(self.settings_file, settings | {"data_dir": str(source)})
+
+    def holds(
+        self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source: Path
+    ) -> bool:
+        """Tells whether the run has these settings; one that it did not save has its default."""
+        saved = (self.train_settings(), self.data_settings(), self.augmentation(), self.data_dir())
+        return saved == (train, data, augmentation, Path(source))
+
+    def _setting(self, name: str, kind: type):
+        settings = read_json(self.settings_file)
+        value = settings.get(name) if isinstance(settings, dict) else None
+        if not isinstance(value, kind):
+            raise KwsError(
+                f"{self.settings_file} is damaged (it has no '{name}'); train the run anew"
+            )
+        return value
 
     def train_settings(self) -> TrainSettings:
         """Returns the model's and training's settings."""
-        return from_json(TrainSettings, read_json(self.settings_file)["train"])
+        return from_json(TrainSettings, self._setting("train", dict))
 
     def data_settings(self) -> DataSettings:
         """Returns the task's settings."""
-        return from_json(DataSettings, read_json(self.settings_file)["data"])
+        return from_json(DataSettings, self._setting("data", dict))
+
+    def augmentation(self) -> Augmentation:
+        """Returns what was done to training clips."""
+        return from_json(Augmentation, self._setting("augmentation", dict))
 
     def data_dir(self) -> Path:
         """Returns the folder that the run was trained from."""
-        return Path(read_json(self.settings_file)["data_dir"])
+        return Path(self._setting("data_dir", str))
 
     def front_end(self) -> FrontEnd:
         """Returns the front end with its normalisation."""
@@ -126,15 +166,6 @@ class RunFolder:
                 f"(the same command resumes), or train with --{phase}-epochs above 0"
             )
         return load_weights(model, path)
-
-
-def all_settings(train, data, augmentation, source) -> dict:
-    """Returns what identifies a run: its settings and its data folder, JSON-ready."""
-    sections = {"train": train, "data": data, "augmentation": augmentation}
-    # Through JSON, so that it compares equal to what a file gives back.
-    return json.loads(
-        json.dumps({k: as_json(v) for k, v in sections.items()} | {"data_dir": str(source)})
-    )
 
 
 def build_model(
@@ -164,6 +195,22 @@ def build_model(
         dtype,
         **bits,
     )
+
+
+def save_weights(model, path: Path) -> None:
+    """Saves a model's weights as HDF5 at once: the old file stays until the new one is whole.
+
+    Raises:
+        OSError: If the disk is full.
+    """
+    temporary = path.with_name(f"part.{path.name}")  # Keras goes by the end of the name
+    try:
+        # On a full disk HDF5 takes the whole process down, so try with plain zeros first.
+        temporary.write_bytes(bytes(8 * model.count_params() + 2**18))
+        model.save_weights(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_weights(model, path: Path):
@@ -211,3 +258,10 @@ def git_revision() -> str:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # such as tensorflow-cpu in the place of tensorflow
+        return None

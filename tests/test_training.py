@@ -1,0 +1,435 @@
+"""Training runs: what they leave, how they resume, what they refuse."""
+
+import dataclasses
+import json
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
+
+from kws_tf.data import pipeline, sources
+from kws_tf.data.labels import class_names
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import front_end
+from kws_tf.model import spotter
+from kws_tf.settings import Augmentation, DataSettings
+from kws_tf.training import fit, report, run_folder
+from kws_tf.training.run_folder import RunFolder, open_run
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    return make_audio(tmp_path_factory.mktemp("data") / "audio")
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Every epoch's weights by (phase, epoch), as they were when the epoch was kept."""
+    weights = {}
+    keep = fit._EpochRecord._keep
+
+    def spy(record, row):
+        weights[row["phase"], row["epoch"]] = record.model.get_weights()
+        keep(record, row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit._EpochRecord, "_keep", spy)
+        yield weights
+
+
+def train(folder, audio, train=TRAIN, data=DATA, augmentation=AUGMENTATION, **changes):
+    settings = dataclasses.replace(train, **changes)
+    return fit.train(folder, audio, settings, data, augmentation, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def finished(audio, kept, tmp_path_factory):
+    """An uninterrupted run and its weights after each epoch; not to be changed."""
+    run = train(tmp_path_factory.mktemp("runs") / "run", audio)
+    return run, dict(kept)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished run."""
+    return RunFolder(shutil.copytree(finished[0].path, tmp_path / "copy"))
+
+
+def rows(run):
+    """The history without what the clock says."""
+    history = json.loads(run.history_file.read_text())
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+def contents(folder):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def assert_same(weights, others):
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def saved_weights(run, phase):
+    """A best weights file's arrays in the order of the model's."""
+    return run.load_model(phase).get_weights()
+
+
+# --- What a run leaves.
+
+
+def test_run_folder_is_complete(finished, audio):
+    run, _ = finished
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "environment.json",
+        "float.weights.h5",
+        "front_end.json",
+        "history.json",
+        "labels.txt",
+        "quantized.weights.h5",
+        "settings.json",
+        "tensorboard",
+    ]
+    assert (run.path / "labels.txt").read_text().split() == ["_silence_", "_unknown_", *WORDS]
+    assert (run.train_settings(), run.data_settings()) == (TRAIN, DATA)
+    assert (run.augmentation(), run.data_dir()) == (AUGMENTATION, audio.resolve())
+    assert len(run.front_end().mean) == len(run.front_end().std) == 40
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["git_revision"] == run_folder.git_revision() != ""
+    assert environment["packages"]["tensorflow"] == tf.__version__
+    assert environment["command"]
+
+
+def test_history_has_a_row_an_epoch(finished):
+    history = rows(finished[0])
+    phases = [(row["phase"], row["epoch"]) for row in history]
+    assert phases == [("float", 0), ("float", 1), ("quantized", 0), ("quantized", 1)]
+    # 32 keyword clips, 3 unknown, 3 silent: two batches of 16.
+    assert {row["clips"] for row in history} == {32}
+    assert all(0 <= row["val_accuracy"] <= 1 and row["val_loss"] > 0 for row in history)
+    clips = [{k: v for k, v in row.items() if k.startswith("clip/")} for row in history]
+    assert clips[0] == clips[1] == {}
+    assert len(clips[2]) == len(clips[3]) == 13
+    assert clips[2] != clips[3]
+
+
+def test_tensorboard_has_the_curves_of_both_phases(finished):
+    for phase in ("float", "quantized"):
+        files = (finished[0].path / "tensorboard" / phase).rglob("events*")
+        tags = {
+            value.tag
+            for file in files
+            for event in tf.compat.v1.train.summary_iterator(str(file))
+            for value in event.summary.value
+        }
+        assert {"epoch_loss", "epoch_accuracy"} <= tags
+        assert ("epoch_clip/cell/hidden" in tags) == (phase == "quantized")
+
+
+def test_weights_files_are_those_of_the_best_epoch(finished):
+    run, weights = finished
+    for phase in ("float", "quantized"):
+        accuracies = [row["val_accuracy"] for row in rows(run) if row["phase"] == phase]
+        assert_same(saved_weights(run, phase), weights[phase, int(np.argmax(accuracies))])
+
+
+def test_only_a_better_epoch_replaces_the_weights(finished, kept, tmp_path):
+    model = finished[0].load_model("float")
+    run = RunFolder(tmp_path)
+    record = fit._EpochRecord(run, "float", [], 0)
+    model.compile("adam", "mse")
+    record.set_model(model)
+    for epoch, (accuracy, best) in enumerate([(0.5, 0), (0.4, 0), (0.7, 2), (0.7, 2), (0.6, 2)]):
+        model.set_weights([np.full_like(w, epoch) for w in model.get_weights()])
+        record.on_epoch_begin(epoch)
+        record.on_epoch_end(epoch, {"val_accuracy": accuracy})
+        stored = run_folder.load_weights(finished[0].load_model("float"), run.weights_file("float"))
+        assert {float(v) for w in stored.get_weights() for v in w.flat} == {best}
+    assert {path.stem for path in (tmp_path / "checkpoint").iterdir()} == {"float-4"}
+
+
+def test_summary_names_the_best_epochs(finished, capsys):
+    report.print_summary(finished[0])
+    lines = capsys.readouterr().out.splitlines()
+    for phase in ("float", "quantized"):
+        accuracies = [r["val_accuracy"] for r in rows(finished[0]) if r["phase"] == phase]
+        (line,) = (line.split() for line in lines if line.startswith(phase))
+        assert line[1:4] == ["2", str(np.argmax(accuracies) + 1), f"{100 * max(accuracies):.2f}"]
+
+
+def test_the_loaded_model_scores_what_the_history_says(finished, audio):
+    run, _ = finished
+    examples = sources.load(audio, "validation", run.front_end(), DATA)
+    features, labels = pipeline.fixed_set(examples, run.front_end(), DATA)
+    for phase in ("float", "quantized"):
+        decisions = run.load_model(phase).predict(features, verbose=0).argmax(1)
+        best = max(row["val_accuracy"] for row in rows(run) if row["phase"] == phase)
+        assert np.mean(decisions == labels) == pytest.approx(best)
+
+
+# --- Interruptions.
+
+
+class FileSizeLimit:
+    """Lets no file grow beyond a size, as a disk that is full does."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __enter__(self):
+        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
+
+    def __exit__(self, *error):
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+
+def stopped_in_epoch(patch, phase, epoch):
+    """Ctrl-C after the first batch of an epoch."""
+
+    def stop(record, batch, logs=None):
+        if (record._phase, len([r for r in record._history if r["phase"] == phase])) == (
+            phase,
+            epoch,
+        ):
+            raise KeyboardInterrupt
+
+    patch.setattr(fit._EpochRecord, "on_train_batch_end", stop)
+    return pytest.raises(KeyboardInterrupt)
+
+
+def stopped_before_history(patch, phase, epoch):
+    """Ctrl-C when an epoch's weights and checkpoint are written, its row is not."""
+    write = fit.write_json
+
+    def stop(path, history):
+        if (history[-1]["phase"], history[-1]["epoch"]) == (phase, epoch):
+            raise KeyboardInterrupt
+        write(path, history)
+
+    patch.setattr(fit, "write_json", stop)
+    return pytest.raises(KeyboardInterrupt)
+
+
+def stopped_by_full_disk(patch, phase, epoch):
+    """The disk fills up when an epoch's checkpoint is written."""
+    keep = fit._EpochRecord._keep
+
+    def stop(record, row):
+        if (row["phase"], row["epoch"]) != (phase, epoch):
+            return keep(record, row)
+        with FileSizeLimit(100):
+            return keep(record, row)
+
+    patch.setattr(fit._EpochRecord, "_keep", stop)
+    return pytest.raises(KwsError, match=r"disk full.*repeat the command")
+
+
+def test_interrupted_run_ends_as_an_uninterrupted_one(finished, kept, audio, tmp_path):
+    reference, weights = finished
+    kept.clear()
+    run = RunFolder(tmp_path / "run")
+    interruptions = [
+        (stopped_in_epoch, "float", 1),
+        (stopped_before_history, "float", 1),
+        (stopped_by_full_disk, "quantized", 0),
+        (stopped_in_epoch, "quantized", 1),
+    ]
+    for done, (interruption, phase, epoch) in zip((1, 1, 2, 3), interruptions, strict=True):
+        with pytest.MonkeyPatch.context() as patch, interruption(patch, phase, epoch):
+            train(run.path, audio)
+        assert rows(run) == rows(reference)[:done]
+    train(run.path, audio)
+    assert rows(run) == rows(reference)
+    assert kept.keys() == weights.keys()
+    for epoch, values in weights.items():
+        assert_same(kept[epoch], values)
+    for phase in ("float", "quantized"):
+        assert_same(saved_weights(run, phase), saved_weights(reference, phase))
+    assert not (run.path / "checkpoint").exists()
+
+
+def test_full_disk_keeps_the_earlier_weights(finished, copy):
+    model = copy.load_model("float")
+    before = contents(copy.path)
+    model.set_weights([w + 1 for w in model.get_weights()])
+    for size in (0, 1000, 40_000):
+        with FileSizeLimit(size), pytest.raises(OSError):
+            run_folder.save_weights(model, copy.weights_file("float"))
+    assert contents(copy.path) == before
+
+
+def test_finished_run_is_left_as_it_is(copy, audio):
+    before = contents(copy.path)
+    train(copy.path, audio)
+    assert contents(copy.path) == before
+
+
+def test_finished_run_needs_no_data(copy, audio, monkeypatch):
+    monkeypatch.setattr(sources, "load", None)
+    train(copy.path, audio)
+
+
+def test_checkpoint_that_is_gone_or_damaged_is_refused(copy, audio):
+    history = json.loads(copy.history_file.read_text())
+    copy.history_file.write_text(json.dumps(history[:3]))
+    with pytest.raises(KwsError, match=r"checkpoint.*does not fit.*new --run-dir"):
+        train(copy.path, audio)
+
+
+# --- Settings.
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": dataclasses.replace(TRAIN, hidden=9)},
+        {"train": dataclasses.replace(TRAIN, quantized_epochs=3)},
+        {"data": DataSettings(words=WORDS, silence_share=0.2)},
+        {"augmentation": Augmentation(shift_ms=50)},
+        {"audio": "elsewhere"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_setting_in_the_same_folder_is_refused(copy, audio, changes):
+    before = contents(copy.path)
+    with pytest.raises(KwsError, match=r"other settings.*--run-dir"):
+        train(copy.path, **{"audio": audio} | changes)
+    assert contents(copy.path) == before
+
+
+def test_setting_that_an_older_run_has_not_saved_is_the_default(copy, audio):
+    settings = json.loads(copy.settings_file.read_text())
+    del settings["train"]["overflow_penalty"], settings["augmentation"]["warp"]
+    copy.settings_file.write_text(json.dumps(settings))
+    train(copy.path, audio)
+    with pytest.raises(KwsError, match="other settings"):
+        train(copy.path, audio, overflow_penalty=1.0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"train": 3}', '{"train": {"new": 1}}', '{"train": {"hidden": "x"}}'],
+)
+def test_damaged_settings_are_refused(copy, content):
+    copy.settings_file.write_text(content)
+    with pytest.raises(KwsError, match=r"damaged|another version"):
+        copy.load_model("float")
+
+
+def test_refused_start_does_not_bind_the_folder(audio, tmp_path):
+    """A wrong option is seen after the folder is begun; it can be corrected."""
+    with pytest.raises(KwsError, match="smaller --batch-size"):
+        train(tmp_path / "run", audio, batch_size=1000)
+    with pytest.raises(KwsError, match="not a run folder"):
+        train(tmp_path / "run", audio, teacher=str(tmp_path))
+
+
+def test_nothing_to_train_is_refused(audio, tmp_path):
+    with pytest.raises(KwsError, match="nothing to train"):
+        train(tmp_path / "run", audio, float_epochs=0, quantized_epochs=0)
+
+
+def test_run_folder_that_is_a_file_is_refused(audio, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(KwsError, match="cannot make the run folder"):
+        train(tmp_path / "run", audio)
+
+
+@pytest.mark.parametrize("phase", ["float", "quantized"])
+def test_weights_of_another_shape_are_refused(copy, phase):
+    settings = json.loads(copy.settings_file.read_text())
+    settings["train"]["hidden"] = 9
+    copy.settings_file.write_text(json.dumps(settings))
+    with pytest.raises(KwsError, match="do not fit the model"):
+        copy.load_model(phase)
+
+
+def test_weights_of_another_profile_or_damaged_ones_are_refused(copy):
+    shutil.copy(copy.weights_file("float"), copy.weights_file("quantized"))
+    with pytest.raises(KwsError, match="do not fit the model"):
+        copy.load_model("quantized")
+    content = copy.weights_file("float").read_bytes()
+    copy.weights_file("float").write_bytes(content[: len(content) // 2])
+    with pytest.raises(KwsError, match="do not fit the model"):
+        copy.load_model("float")
+    copy.weights_file("float").unlink()
+    with pytest.raises(KwsError, match="no float weights yet"):
+        copy.load_model("float")
+
+
+# --- Ways to train.
+
+
+def test_quantized_from_the_start_with_fixed_clips(audio, tmp_path):
+    run = train(tmp_path / "run", audio, float_epochs=0, pact=False, runtime="ideal")
+    assert not run.weights_file("float").exists()
+    first, last = rows(run)
+    assert (first["phase"], last["phase"]) == ("quantized", "quantized")
+    assert run.load_model("quantized")
+    clips = [{k: v for k, v in row.items() if k.startswith("clip/")} for row in (first, last)]
+    assert clips[0] == clips[1] != {}
+
+
+def test_paper_profile(audio, tmp_path):
+    run = train(tmp_path / "run", audio, profile="paper", float_epochs=1, quantized_epochs=1)
+    initial = spotter.clips(
+        run_folder.build_model(run.train_settings(), run.front_end(), 4, "quantized")
+    )
+    trained = spotter.clips(run.load_model("quantized"))
+    assert len(trained) == 14
+    changed = [name for name in trained if float(trained[name]) != float(initial[name])]
+    assert changed
+
+
+def test_learns_from_a_teacher(finished, audio, tmp_path):
+    teacher = str(finished[0].path)
+    run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0, teacher=teacher)
+    assert not run.weights_file("quantized").exists()
+    (row,) = rows(run)
+    # The same clips and the same start, other targets.
+    assert row["loss"] != rows(finished[0])[0]["loss"]
+
+
+def test_targets_mix_label_and_teacher():
+    labels = tf.constant([0, 2])
+    logits = tf.constant([[0.0, 0.0, 0.0, 0.0], [np.log(2.0), 0.0, 0.0, 0.0]])
+    _, plain = fit.smoothed_targets(4, 0.2)(logits, labels)
+    np.testing.assert_allclose(plain, [[0.85, 0.05, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
+    _, mixed = fit.smoothed_targets(4, 0.2, tf.identity, 0.5)(logits, labels)
+    posteriors = np.array([[0.25] * 4, [0.4, 0.2, 0.2, 0.2]])
+    np.testing.assert_allclose(mixed, 0.5 * plain.numpy() + 0.5 * posteriors, rtol=1e-6)
+
+
+@pytest.mark.parametrize("other", ["labels", "front end"])
+def test_teacher_of_another_task_is_refused(finished, copy, audio, tmp_path, other):
+    if other == "labels":
+        settings = json.loads(copy.settings_file.read_text())
+        settings["data"]["words"] = ["up", "left"]
+        copy.settings_file.write_text(json.dumps(settings))
+    else:
+        values = finished[0].front_end().to_json()
+        copy.front_end_file.write_text(json.dumps(values | {"std": [2.0] * 40}))
+    with pytest.raises(KwsError, match=r"teacher.*other labels or another front end"):
+        train(tmp_path / "run", audio, teacher=str(copy.path))
+
+
+def test_teacher_without_float_weights_is_refused(copy, audio, tmp_path):
+    copy.weights_file("float").unlink()
+    with pytest.raises(KwsError, match="no float weights"):
+        train(tmp_path / "run", audio, teacher=str(copy.path))
+
+
+def test_open_run_wants_a_run(tmp_path):
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(KwsError, match="not a run folder"):
+            open_run(path)
+
+
+def test_labels_are_those_of_the_words(finished):
+    assert finished[0].labels() == class_names(WORDS)
+    assert finished[0].front_end().log_mel == front_end("logmel40").log_mel
