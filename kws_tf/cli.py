@@ -28,8 +28,8 @@ def parser(description: str) -> argparse.ArgumentParser:
 def run(main: Callable[[], int | None]) -> None:
     """Runs a script's ``main`` and exits with its code.
 
-    A ``KwsError`` becomes one line on stderr and exit code 2, a full disk likewise; Ctrl-C
-    becomes exit code 130. Anything else is a bug and keeps its traceback.
+    A ``KwsError`` becomes one line on stderr and exit code 2, a full disk or a path that cannot
+    be used likewise; Ctrl-C becomes exit code 130. Anything else is a bug and keeps its traceback.
 
     Args:
         main: Returns an exit code; ``None`` is 0.
@@ -47,9 +47,13 @@ def run(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        where = f" {error.filename}" if error.filename else " a file"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"the disk is full while writing{where}; free some space and run again"
+        elif error.filename:
+            text = f"cannot use{where} ({error.strerror}); check that path and its permissions"
+        else:
             raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        print(f"error: the disk is full{where}; free some space and run again", file=sys.stderr)
+        print(f"error: {text}", file=sys.stderr)
         code = EXIT_BAD_INPUT
     sys.exit(code)

@@ -33,7 +33,8 @@ def _check(settings) -> None:
                 f"there is no --{entry.name.replace('_', '-')} '{value}'; "
                 f"choose one of {', '.join(choices)}"
             )
-        if (low is not None and value < low) or (high is not None and value > high):
+        # Turned round, so that a NaN, which compares false with everything, is refused as well.
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise KwsError(
                 f"--{entry.name.replace('_', '-')} {value} is out of range; "
                 f"choose a value from {low} to {high if high is not None else 'any size'}"
@@ -103,7 +104,7 @@ class TrainSettings:
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
     teacher: str = _option("", "run folder of a trained model to learn from as well")
     teacher_share: float = _option(0.7, "share of the teacher's posterior in the targets", 0, 1)
-    seed: int = _option(0, "seed of weights, order, augmentation")
+    seed: int = _option(0, "seed of weights, order, augmentation", 0, 2**30)
 
     __post_init__ = _check
 

@@ -194,6 +194,9 @@ def _fit_phase(
         keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    # Keras needs no AutoGraph, which would take some ten seconds to go through its code.
+    plain = tf.autograph.experimental.do_not_convert
+    model.train_step, model.test_step = plain(model.train_step), plain(model.test_step)
     record = _EpochRecord(run, phase, history, batches.clips)
     if first_epoch:
         record.restore(model, first_epoch - 1)
