@@ -121,7 +121,7 @@ def test_conversion_is_deterministic(model, content):
     trainable=st.booleans(),
     cell_clip=st.floats(0.53125, 8.0),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_file_computes_what_the_layer_computes(
     seed, units, features, classes, weight_bits, trainable, cell_clip
 ):

@@ -106,8 +106,7 @@ def record_dir(tmp_path):
 def run(tmp_path):
     run = RunFolder(tmp_path / "run")
     train = TrainSettings(hidden=6)
-    run.start(train, DataSettings(words=WORDS), Augmentation(), "data")
-    run.front_end_file.write_text(json.dumps(FRONT_END.to_json()))
+    run.start(train, DataSettings(words=WORDS), Augmentation(), Path("data"), FRONT_END)
     for phase in ("float", "quantized"):
         tf.keras.utils.set_random_seed(1)
         model = build_model(train, FRONT_END, len(LABELS), phase)
