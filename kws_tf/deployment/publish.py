@@ -13,7 +13,7 @@ from kws_tf.evaluation.metrics import decisions
 from kws_tf.files import write_bytes
 from kws_tf.training.run_folder import RunFolder, read_json
 
-_KEPT = ("correct", "n", "accuracy", "command", "split", "kernels", "equal_decisions")
+_KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
 SAMPLE_CLIPS_A_CLASS = 8
 
 
@@ -34,12 +34,15 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
     """
     manifest = manifests.load(run.model_file)
     entries = read_json(run.accuracy_file)
-    accuracies = {
-        key: {field: entry[field] for field in _KEPT if field in entry}
-        for key, entry in entries.items()
-        if entry["sha256"] == manifest.sha256 or entry["runtime"] == "keras"
-    }
-    if "tflite" not in accuracies or "micro" not in accuracies:
+    target = Path(folder) / f"{name}.tflite"
+    accuracies = {}
+    for key in ("tflite", "micro"):
+        entry = entries.get(key, {})
+        if entry.get("sha256") == manifest.sha256:
+            command = f"python scripts/evaluate.py {target} --test-dir {Path(clips.source).name}"
+            accuracies[key] = {"command": f"{command} --runtime {key}"}
+            accuracies[key] |= {field: entry[field] for field in _KEPT if field in entry}
+    if len(accuracies) < 2:
         raise KwsError(
             f"the model of {run.path} has not been evaluated on a test set; run "
             "scripts/evaluate.py on it, with --runtime tflite and --runtime micro"
@@ -66,7 +69,6 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
         "arena_bytes": entries["micro"]["arena_bytes"],
         "settings": settings,
     }
-    target = Path(folder) / f"{name}.tflite"
     target.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(target.with_suffix(".sample.npz"), inputs=inputs, labels=labels)
     dataclasses.replace(manifest, details=details).save(target)
