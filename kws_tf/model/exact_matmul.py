@@ -25,10 +25,13 @@ def requantization(factor):
     Returns:
         ``first`` and ``second`` with ``round(round(x * first) * second)`` the result.
     """
-    # frexp's exponent by counting, exact where a logarithm is not.
-    powers = tf.constant([2.0**-n for n in range(1, 24)], factor.dtype)
-    right = tf.reduce_sum(tf.cast(factor[..., None] < powers, factor.dtype), -1)
+    # frexp's exponent by counting, exact where a logarithm is not: 2^(e-1) <= factor < 2^e.
     two = tf.constant(2.0, factor.dtype)
+    powers = tf.constant([2.0**n for n in range(-24, 9)], factor.dtype)
+    exponent = tf.reduce_sum(tf.cast(factor[..., None] >= powers, factor.dtype), -1) - 24.0
+    # The multiplier has 31 bits; float32 has fewer, which this leaves as they are.
+    factor = tf.round(factor * tf.pow(two, 31.0 - exponent)) * tf.pow(two, exponent - 31.0)
+    right = tf.nn.relu(-exponent)
     return factor * tf.pow(two, right), tf.pow(two, -right) * away_from_zero(factor.dtype)
 
 
