@@ -14,6 +14,7 @@ from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import spotter
+from kws_tf.model.lstm import QuantizedLSTM
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.training.run_folder import (
     RunFolder,
@@ -61,11 +62,9 @@ class _EpochRecord(keras.callbacks.Callback):
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs):
-        if self._phase == "quantized":
-            logs |= {f"clip/{k}": float(v) for k, v in spotter.clips(self.model).items()}
         seconds = round(time.monotonic() - self._start, 2)
         row = {"phase": self._phase, "epoch": epoch, "seconds": seconds, "clips": self._clips}
-        row |= {key: float(value) for key, value in logs.items()}
+        row |= {key: float(value) for key, value in (logs | _clips(self.model)).items()}
         try:
             self._keep(row)
         except (OSError, tf.errors.OpError) as error:
@@ -83,6 +82,20 @@ class _EpochRecord(keras.callbacks.Callback):
         write_json(self._run.history_file, self._history)
         for old in self._path(0).parent.glob(f"{self._phase}-{row['epoch'] - 1}.*"):
             old.unlink()
+
+
+class _TensorBoard(keras.callbacks.TensorBoard):
+    """TensorBoard with the clips, which would only clutter the console's line."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs | _clips(self.model))
+
+
+def _clips(model) -> dict[str, float]:
+    """Returns the clips of a quantized spotter by name, nothing of a float one."""
+    if not isinstance(model.get_layer(spotter.LSTM), QuantizedLSTM):
+        return {}
+    return {f"clip/{name}": float(clip) for name, clip in spotter.clips(model).items()}
 
 
 def smoothed_targets(classes: int, smoothing: float, teacher=None, teacher_share: float = 0.0):
@@ -209,7 +222,7 @@ def _fit_phase(
         epochs=epochs,
         validation_data=(features, np.eye(classes, dtype=np.float32)[labels]),
         validation_batch_size=512,
-        callbacks=[record, keras.callbacks.TensorBoard(run.path / "tensorboard" / phase)],
+        callbacks=[record, _TensorBoard(run.path / "tensorboard" / phase)],
         verbose=verbose,
     )
 
