@@ -1,5 +1,6 @@
 """Writing files so that a reader, or a crash, never meets a part of one."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -19,3 +20,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, values) -> None:
     """Writes JSON at once, indented, with a final newline."""
     write_bytes(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def folder_digest(folder: Path) -> str:
+    """Returns a hash of the names and sizes of all files within, wherever the folder is."""
+    digest = hashlib.sha256()
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            digest.update(os.fsencode(path.relative_to(folder)))
+            digest.update(f"\0{path.stat().st_size}\0".encode())
+    return digest.hexdigest()

@@ -14,6 +14,8 @@ from kws_tf.frontend.config import FRONT_ENDS
 
 PROFILES = ("tflite", "paper")
 RUNTIMES = ("ideal", "tflm", "tflite")
+PRODUCT_DTYPES = ("float32", "bfloat16")
+NETWORKS = ("lstm", "teacher")
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -81,6 +83,9 @@ class DataSettings:
 class TrainSettings:
     """The model and how it is trained: float warm-up, then quantized fine-tuning."""
 
+    network: str = _option(
+        "lstm", "the spotter, or a float network for --teacher to name", choices=NETWORKS
+    )
     hidden: int = _option(118, "hidden units of the LSTM", 1, 4096)
     profile: str = _option(
         "tflite", "formats: tflite deploys, paper is the original's", choices=PROFILES
@@ -102,8 +107,20 @@ class TrainSettings:
     learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
     quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
-    teacher: str = _option("", "run folder of a trained model to learn from as well")
-    teacher_share: float = _option(0.7, "share of the teacher's posterior in the targets", 0, 1)
+    dropout: float = _option(0.0, "share of the last hidden state dropped in the warm-up", 0, 0.9)
+    averaging: float = _option(
+        0.0, "decay of the moving average that replaces the weights at each epoch's end", 0, 0.9999
+    )
+    warm_up_run: str = _option("", "run folder whose finished warm-up to take over")
+    teacher: tuple[str, ...] = _option(
+        (), "run folders, separated by commas, whose float models' mean posterior to learn as well"
+    )
+    teacher_share: float = _option(0.7, "share of the teachers' posterior in the targets", 0, 1)
+    product_dtype: str = _option(
+        "float32",
+        "type of the gradient's matrix products; bfloat16 is faster on CPUs that have it",
+        choices=PRODUCT_DTYPES,
+    )
     seed: int = _option(0, "seed of weights, order, augmentation", 0, 2**30)
 
     __post_init__ = _check
@@ -150,7 +167,7 @@ def from_options(settings_class, options):
     for entry in fields(settings_class):
         value = getattr(options, entry.name)
         if isinstance(entry.default, tuple):
-            value = tuple(word.strip() for word in value.split(","))
+            value = tuple(word.strip() for word in value.split(",")) if value else ()
         values[entry.name] = value
     return settings_class(**values)
 

@@ -27,10 +27,11 @@ def with_realistic_weights(layer, x, seed=0):
     return layer
 
 
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_without_quantizers_it_is_the_keras_lstm(return_sequences):
+def test_without_quantizers_it_is_the_keras_lstm(return_sequences, fast):
     x = sample(steps=20)
-    ours = with_realistic_weights(QuantizedLSTM(7, None, return_sequences), x)
+    ours = with_realistic_weights(QuantizedLSTM(7, None, return_sequences, fast=fast), x)
     keras_lstm = keras.layers.LSTM(7, return_sequences=return_sequences)
     keras_lstm(x)
     keras_lstm.set_weights(
@@ -39,19 +40,53 @@ def test_without_quantizers_it_is_the_keras_lstm(return_sequences):
     np.testing.assert_allclose(ours(x), keras_lstm(x), atol=1e-5)
 
 
-def test_without_quantizers_its_gradients_are_the_keras_lstms():
+def gradients(layer, x, compiled=False):
+    """Returns the gradients of the outputs' squares by the input and the weights."""
+
+    def compute():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.square(layer(x, training=True)))
+        return tape.gradient(loss, [x, *layer.trainable_weights])
+
+    return (tf.function(compute) if compiled else compute)()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_without_quantizers_its_gradients_are_the_keras_lstms(compiled):
     x = tf.constant(sample())
     ours = with_realistic_weights(QuantizedLSTM(5, None), x)
     keras_lstm = keras.layers.LSTM(5)
     keras_lstm(x)
     keras_lstm.set_weights(ours.get_weights())
-    for layer in (ours, keras_lstm):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = tf.reduce_sum(tf.square(layer(x)))
-        layer.gradients = tape.gradient(y, [x, *layer.trainable_weights])
-    for mine, theirs in zip(ours.gradients, keras_lstm.gradients, strict=True):
+    for mine, theirs in zip(gradients(ours, x, compiled), gradients(keras_lstm, x), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("quantizers", [None, "tflite"])
+def test_bfloat16_changes_gradients_a_little_and_inference_not_at_all(quantizers):
+    x = tf.constant(sample())
+    exact = with_realistic_weights(QuantizedLSTM(5, quantizers), x)
+    rough = QuantizedLSTM(5, quantizers, product_dtype="bfloat16")
+    rough(x)
+    rough.set_weights(exact.get_weights())
+    np.testing.assert_array_equal(exact(x), rough(x))
+    same = []
+    for mine, theirs in zip(gradients(rough, x), gradients(exact, x), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=0.03 * np.max(np.abs(theirs)) + 1e-3)
+        same.append(np.array_equal(mine, theirs))
+    assert not all(same)
+
+
+def test_the_compiled_step_equals_the_eager_one():
+    x = tf.constant(sample(steps=20))
+    layer = with_realistic_weights(QuantizedLSTM(6, "tflite", True, runtime="tflm"), x)
+    hidden = tf.function(layer)(x)
+    # float32 decides ties by its last bit, which compilation may round otherwise.
+    assert np.mean(hidden != layer(x)) < 0.01
+    np.testing.assert_allclose(hidden, layer(x), atol=1.01 / 128)
+    for mine, theirs in zip(gradients(layer, x, True), gradients(layer, x), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=0.02 * np.max(np.abs(theirs)) + 1e-3)
 
 
 @pytest.mark.parametrize("absent", SIGNALS)

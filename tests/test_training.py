@@ -326,7 +326,7 @@ def test_refused_start_does_not_bind_the_folder(audio, tmp_path):
     with pytest.raises(KwsError, match="smaller --batch-size"):
         train(tmp_path / "run", audio, batch_size=1000)
     with pytest.raises(KwsError, match="not a run folder"):
-        train(tmp_path / "run", audio, teacher=str(tmp_path))
+        train(tmp_path / "run", audio, teacher=(str(tmp_path),))
 
 
 def test_nothing_to_train_is_refused(audio, tmp_path):
@@ -387,7 +387,7 @@ def test_paper_profile(audio, tmp_path):
 
 
 def test_learns_from_a_teacher(finished, audio, tmp_path):
-    teacher = str(finished[0].path)
+    teacher = (str(finished[0].path),)
     run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0, teacher=teacher)
     assert not run.weights_file("quantized").exists()
     (row,) = rows(run)
@@ -400,9 +400,45 @@ def test_targets_mix_label_and_teacher():
     logits = tf.constant([[0.0, 0.0, 0.0, 0.0], [np.log(2.0), 0.0, 0.0, 0.0]])
     _, plain = fit.smoothed_targets(4, 0.2)(logits, labels)
     np.testing.assert_allclose(plain, [[0.85, 0.05, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
-    _, mixed = fit.smoothed_targets(4, 0.2, tf.identity, 0.5)(logits, labels)
-    posteriors = np.array([[0.25] * 4, [0.4, 0.2, 0.2, 0.2]])
+    teachers = [tf.identity, tf.zeros_like]
+    _, mixed = fit.smoothed_targets(4, 0.2, teachers, 0.5)(logits, labels)
+    posteriors = np.array([[0.25] * 4, [0.325, 0.225, 0.225, 0.225]])
     np.testing.assert_allclose(mixed, 0.5 * plain.numpy() + 0.5 * posteriors, rtol=1e-6)
+
+
+def test_a_teacher_network_teaches_and_stays_in_float(audio, tmp_path):
+    with pytest.raises(KwsError, match="--quantized-epochs 0"):
+        train(tmp_path / "teacher", audio, network="teacher")
+    teacher = train(
+        tmp_path / "teacher", audio, network="teacher", float_epochs=1, quantized_epochs=0
+    )
+    assert "teacher" in teacher.load_model("float").name
+    path = (str(teacher.path),)
+    run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0, teacher=path)
+    assert np.isfinite(rows(run)[0]["loss"])
+
+
+def test_a_warm_up_is_taken_over(finished, audio, tmp_path):
+    other = str(finished[0].path)
+    run = train(tmp_path / "run", audio, warm_up_run=other)
+    # The same fine-tuning from the same weights: the same run.
+    assert rows(run) == rows(finished[0])
+    assert_same(saved_weights(run, "float"), saved_weights(finished[0], "float"))
+    assert_same(saved_weights(run, "quantized"), saved_weights(finished[0], "quantized"))
+
+
+@pytest.mark.parametrize("changes", [{"seed": 9}, {"float_epochs": 3}, {"dropout": 0.5}])
+def test_another_warm_up_is_not_taken_over(finished, audio, tmp_path, changes):
+    with pytest.raises(KwsError, match="cannot be taken over"):
+        train(tmp_path / "run", audio, warm_up_run=str(finished[0].path), **changes)
+    run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0)
+    assert len(rows(run)) == 1
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"averaging": 0.9}])
+def test_dropout_and_averaging_change_the_training(finished, audio, tmp_path, changes):
+    run = train(tmp_path / "run", audio, float_epochs=2, quantized_epochs=0, **changes)
+    assert rows(run)[1]["val_loss"] != rows(finished[0])[1]["val_loss"]
 
 
 @pytest.mark.parametrize("other", ["labels", "front end"])
@@ -415,13 +451,13 @@ def test_teacher_of_another_task_is_refused(finished, copy, audio, tmp_path, oth
         values = finished[0].front_end().to_json()
         copy.front_end_file.write_text(json.dumps(values | {"std": [2.0] * 40}))
     with pytest.raises(KwsError, match=r"teacher.*other labels or another front end"):
-        train(tmp_path / "run", audio, teacher=str(copy.path))
+        train(tmp_path / "run", audio, teacher=(str(copy.path),))
 
 
 def test_teacher_without_float_weights_is_refused(copy, audio, tmp_path):
     copy.weights_file("float").unlink()
     with pytest.raises(KwsError, match="no float weights"):
-        train(tmp_path / "run", audio, teacher=str(copy.path))
+        train(tmp_path / "run", audio, teacher=(str(copy.path),))
 
 
 def test_open_run_wants_a_run(tmp_path):

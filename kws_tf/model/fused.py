@@ -1,13 +1,20 @@
-"""The ``tflite`` profile's LSTM with a hand-written gradient: what training spends its time in.
+"""The LSTM over time with a hand-written gradient: what training spends its time in.
 
-The same function as ``QuantizedLSTMCell.step`` over all steps, value and gradient (a test
-compares them), at a fraction of the cost:
+Two kinds: the ``tflite`` profile's arithmetic, the same function as ``QuantizedLSTMCell.step``
+over all steps, value and gradient (a test compares them), and a plain float LSTM, for warm-up. At
+a fraction of the cost:
 
-* it works on integers (as floats, exact below 2^24), so that a format costs one rounding
-  instead of a division, a rounding and a multiplication;
+* the quantized one works on integers (as floats, exact below 2^24), so that a format costs one
+  rounding instead of a division, a rounding and a multiplication;
+* what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
+  for proofs and stays op by op;
 * the gradient of a step needs the gates, the cell and its tanh; nothing else is kept;
-* the gradient of the recurrent kernel is one product over all steps after the loop.
+* the gradient of the recurrent kernel is one product over all steps after the loop;
+* the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
+  quantized forward products never are: they are exact.
 """
+
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -18,12 +25,69 @@ _Q15 = 2.0**15
 _Q12 = 2.0**12
 
 
-def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
-    """Runs the LSTM from the products of the inputs.
+@dataclass(frozen=True)
+class _Formats:
+    """What the gradient needs to know of the numbers that the forward steps keep.
+
+    Attributes:
+        unit: Value of gates and tanh per unit kept.
+        cell_scale: Value of the cell per unit kept.
+        cell_limit: Largest cell, in units kept; ``None`` without a clip.
+        hidden_clip: Largest hidden state; ``None`` without a clip.
+    """
+
+    unit: float = 1.0
+    cell_scale: tf.Tensor | float = 1.0
+    cell_limit: tf.Tensor | None = None
+    hidden_clip: tf.Tensor | None = None
+
+
+def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: str) -> tf.Tensor:
+    """Runs a float LSTM from the products of the inputs.
+
+    Args:
+        input_products: float32 [steps, batch, 4 units].
+        recurrent: float32 [units, 4 units], gates i, f, c, o.
+        product_dtype: Type of the recurrent products, forward and back: ``float32`` or
+            ``bfloat16``.
+
+    Returns:
+        float32 [steps, batch, units], the hidden states.
+    """
+
+    @_compiled(input_products.dtype)
+    def activate(product, input_product, state):
+        z = tf.cast(product, input_product.dtype) + input_product
+        i, f, c, o = tf.split(z, 4, axis=1)
+        i, f, c, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(c), tf.sigmoid(o)
+        state = f * state + i * c
+        tanh_state = tf.tanh(state)
+        return tf.concat([i, f, c, o], 1), state, tanh_state, o * tanh_state
+
+    @tf.custom_gradient
+    def run(products, recurrent):
+        factor = tf.cast(recurrent, product_dtype)
+
+        def multiply(hidden):
+            return tf.matmul(tf.cast(hidden, product_dtype), factor)
+
+        hiddens, *kept = _forward(products, multiply, activate)
+
+        def gradient(upstream):
+            return _backward(upstream, hiddens, kept, recurrent, _Formats(), product_dtype)[:2]
+
+        return hiddens, gradient
+
+    return run(input_products, recurrent)
+
+
+def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
+    """Runs the quantized LSTM from the products of the inputs.
 
     Args:
         input_products: float32 [steps, batch, 4 units], from ``cell.input_product``.
         cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
+        gradient_dtype: Type of the gradient's products, ``float32`` or ``bfloat16``.
 
     Returns:
         float32 [steps, batch, units], the fake-quantized hidden states.
@@ -39,12 +103,9 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
     )
     # TFLite adds the product of the hidden state as it is, TFLM saturates it first.
     hidden_product = (lambda x: x) if cell.runtime == "tflite" else _int16
-    steps, units = input_products.shape[0], cell.units
 
     @tf.custom_gradient
     def run(products, recurrent, hidden_clip, cell_clip):
-        batch = tf.shape(products)[1]
-        zeros = tf.zeros([batch, units], dtype)
         integers = tf.round(recurrent / recurrent_scale)
 
         def factor(value):
@@ -62,101 +123,141 @@ def lstm(input_products: tf.Tensor, cell) -> tf.Tensor:
         output_scale = away * factor(2.0**-30 / hidden_scale)
         low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
 
-        def saved(size):
-            return tf.TensorArray(dtype, steps, element_shape=[None, size])
-
-        def step(t, hidden, state, gates, states, tanhs, hiddens):
-            product = tf.round(tf.round(tf.matmul(hidden, integers) * first) * second)
-            activated = gates_of(_int16(hidden_product(product) + products[t] * _Q12))
-            i, f, c, o = tf.split(activated, 4, axis=1)
+        @_compiled(dtype)
+        def activate(total, input_product, state):
+            product = tf.round(tf.round(total * first) * second)
+            gates = gates_of(_int16(hidden_product(product) + input_product * _Q12))
+            i, f, c, o = tf.split(gates, 4, axis=1)
             state = tf.round(halved(f * state) * kept_scale) + tf.round(
                 halved(i * c) * written_scale
             )
             state = _limit(state, -cell_limit, cell_limit)
             tanh_state = tanh_of_cell(state)
-            hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
             return (
-                t + 1,
-                hidden,
+                gates,
                 state,
-                gates.write(t, activated),
-                states.write(t, state),
-                tanhs.write(t, tanh_state),
-                hiddens.write(t, hidden),
+                tanh_state,
+                _limit(tf.round(o * tanh_state * output_scale), low, high),
             )
 
-        loop = (0, zeros, zeros, saved(4 * units), saved(units), saved(units), saved(units))
-        *_, gates, states, tanhs, hiddens = tf.while_loop(
-            lambda t, *_: t < steps, step, loop, maximum_iterations=steps, parallel_iterations=1
-        )
-        hiddens = hiddens.stack() * hidden_scale
+        hiddens, *kept = _forward(products, lambda hidden: tf.matmul(hidden, integers), activate)
+        hiddens *= hidden_scale
+        formats = _Formats(1 / _Q15, cell_scale, cell_limit, hidden_clip)
 
         def gradient(upstream):
-            return _gradient(
-                upstream,
-                (gates.stack(), states.stack(), tanhs.stack(), hiddens),
-                recurrent,
-                hidden_clip,
-                cell_scale,
-                cell_limit,
-            )
+            return _backward(upstream, hiddens, kept, recurrent, formats, gradient_dtype)
 
         return hiddens, gradient
 
     return run(input_products, recurrent, cell.clip("hidden"), cell.clip("cell"))
 
 
-def _gradient(upstream, saved, recurrent, hidden_clip, cell_scale, cell_limit):
+def _compiled(dtype):
+    """Decorates what is to be compiled into one loop: in a graph, which keeps it; float32 only."""
+    if tf.executing_eagerly() or dtype != tf.float32:
+        return lambda function: function
+    return tf.function(jit_compile=True)
+
+
+def _forward(input_products, multiply, activate):
+    """Runs over time.
+
+    Args:
+        input_products: [steps, batch, 4 units].
+        multiply: Hidden state to its product with the recurrent kernel.
+        activate: That product, the input's and the cell state to gates, new cell state, its tanh
+            and the new hidden state.
+
+    Returns:
+        Hidden states, gates, cell states and their tanhs of all steps.
+    """
+    dtype, steps = input_products.dtype, input_products.shape[0]
+    units = input_products.shape[2] // 4
+    zeros = tf.zeros([tf.shape(input_products)[1], units], dtype)
+    sizes = (units, 4 * units, units, units)
+    arrays = tuple(tf.TensorArray(dtype, steps, element_shape=[None, size]) for size in sizes)
+
+    def step(t, hidden, state, arrays):
+        gates, state, tanh_state, hidden = activate(multiply(hidden), input_products[t], state)
+        values = (hidden, gates, state, tanh_state)
+        written = tuple(array.write(t, v) for array, v in zip(arrays, values, strict=True))
+        return t + 1, hidden, state, written
+
+    *_, arrays = tf.while_loop(
+        lambda t, *_: t < steps,
+        step,
+        (0, zeros, zeros, arrays),
+        maximum_iterations=steps,
+        parallel_iterations=1,
+    )
+    return [array.stack() for array in arrays]
+
+
+def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dtype: str):
     """Goes back through time; straight-through at each rounding, PACT at each clip.
 
     Returns:
         Gradients of the input products, the recurrent kernel, the hidden and the cell clip.
     """
-    gates, states, tanhs, hiddens = saved
+    gates, states, tanhs = kept
     steps, units = states.shape[0], states.shape[2]
-    batch = tf.shape(states)[1]
     dtype = states.dtype
-    zeros = tf.zeros([batch, units], dtype)
+    product_dtype = tf.as_dtype(product_dtype) if dtype == tf.float32 else dtype
+    zeros = tf.zeros_like(states[0])
     previous_states = tf.concat([zeros[None], states[:-1]], 0)
+    factor = tf.cast(recurrent, product_dtype)
 
-    def step(t, d_hidden, d_state, d_gates, d_hidden_clip, d_cell_clip):
-        i, f, c, o = tf.split(gates[t] * (1 / _Q15), 4, axis=1)
-        tanh_state = tanhs[t] * (1 / _Q15)
-        d_hidden = d_hidden + upstream[t]
-        output = o * tanh_state
-        inside = tf.cast(tf.abs(output) <= hidden_clip, dtype)
-        d_hidden_clip += tf.reduce_sum((1.0 - inside) * tf.sign(output) * d_hidden)
-        d_hidden *= inside
+    def through_clip(value, limit, d_value, closed):
+        """Gradients of a value before its clip and of the clip."""
+        if limit is None:
+            return d_value, 0.0
+        magnitude = tf.abs(value)
+        inside = tf.cast(magnitude <= limit if closed else magnitude < limit, dtype)
+        d_clip = tf.reduce_sum((1.0 - inside) * tf.sign(value) * d_value)
+        return d_value * inside, d_clip
+
+    @_compiled(dtype)
+    def step_back(gates, state, tanh_state, previous, upstream, d_hidden, d_state):
+        i, f, c, o = tf.split(gates * formats.unit, 4, axis=1)
+        tanh_state = tanh_state * formats.unit
+        d_hidden = tf.cast(d_hidden, dtype) + upstream
+        d_hidden, d_hidden_clip = through_clip(
+            o * tanh_state, formats.hidden_clip, d_hidden, closed=True
+        )
         d_state = d_state + d_hidden * o * (1.0 - tanh_state * tanh_state)
-        state = states[t]
-        inside = tf.cast(tf.abs(state) < cell_limit, dtype)
-        d_cell_clip += tf.reduce_sum((1.0 - inside) * tf.sign(state) * d_state)
-        d_state *= inside
+        d_state, d_cell_clip = through_clip(state, formats.cell_limit, d_state, closed=False)
         d_z = tf.concat(
             [
                 d_state * c * (i * (1.0 - i)),
-                d_state * (previous_states[t] * cell_scale) * (f * (1.0 - f)),
+                d_state * (previous * formats.cell_scale) * (f * (1.0 - f)),
                 d_state * i * (1.0 - c * c),
                 d_hidden * tanh_state * (o * (1.0 - o)),
             ],
             1,
         )
-        d_hidden = tf.matmul(d_z, recurrent, transpose_b=True)
-        return t - 1, d_hidden, d_state * f, d_gates.write(t, d_z), d_hidden_clip, d_cell_clip
+        d_clips = tf.stack([d_hidden_clip, d_cell_clip])
+        return tf.cast(d_z, product_dtype), d_state * f, tf.cast(d_clips, dtype)
 
-    d_gates = tf.TensorArray(dtype, steps, element_shape=[None, 4 * units])
-    loop = (steps - 1, zeros, zeros, d_gates, tf.zeros([], dtype), tf.zeros([], dtype))
-    *_, d_gates, d_hidden_clip, d_cell_clip = tf.while_loop(
+    def step(t, d_hidden, d_state, d_gates, d_clips):
+        d_z, d_state, d_clips_now = step_back(
+            gates[t], states[t], tanhs[t], previous_states[t], upstream[t], d_hidden, d_state
+        )
+        d_hidden = tf.matmul(d_z, factor, transpose_b=True)
+        return t - 1, d_hidden, d_state, d_gates.write(t, d_z), d_clips + d_clips_now
+
+    d_gates = tf.TensorArray(product_dtype, steps, element_shape=[None, 4 * units])
+    loop = (steps - 1, tf.cast(zeros, product_dtype), zeros, d_gates, tf.zeros([2], dtype))
+    *_, d_gates, d_clips = tf.while_loop(
         lambda t, *_: t >= 0, step, loop, maximum_iterations=steps, parallel_iterations=1
     )
     d_gates = d_gates.stack()
-    previous_hiddens = tf.concat([zeros[None], hiddens[:-1]], 0)
+    previous_hiddens = tf.cast(tf.concat([zeros[None], hiddens[:-1]], 0), product_dtype)
     d_recurrent = tf.matmul(
         tf.reshape(previous_hiddens, [-1, units]),
         tf.reshape(d_gates, [-1, 4 * units]),
         transpose_a=True,
     )
-    return d_gates, d_recurrent, d_hidden_clip, d_cell_clip
+    return tf.cast(d_gates, dtype), tf.cast(d_recurrent, dtype), d_clips[0], d_clips[1]
 
 
 def _int16(x):

@@ -12,10 +12,27 @@ from kws_tf.model.quantizers import CellQuantizer, PactQuantizer
 LSTM, CLASSIFIER = "lstm", "classifier"
 
 
-def build_float(frames: int, features: int, units: int, classes: int) -> keras.Model:
-    """Builds the float spotter: features [batch, frames, features] to logits [batch, classes]."""
+def build_float(
+    frames: int,
+    features: int,
+    units: int,
+    classes: int,
+    product_dtype: str = "float32",
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Builds the float spotter: features [batch, frames, features] to logits [batch, classes].
+
+    Args:
+        frames: Frames in a clip.
+        features: Features in a frame.
+        units: Size of the hidden state.
+        classes: Number of classes.
+        product_dtype: Of the products in training, see ``QuantizedLSTM``.
+        dropout: Share of the last hidden state that is dropped in training.
+    """
     inputs = keras.Input((frames, features), name="features")
-    hidden = keras.layers.LSTM(units, name=LSTM)(inputs)
+    hidden = QuantizedLSTM(units, None, product_dtype=product_dtype, name=LSTM)(inputs)
+    hidden = keras.layers.Dropout(dropout)(hidden)
     logits = keras.layers.Dense(classes, name=CLASSIFIER)(hidden)
     return keras.Model(inputs, logits, name="float_spotter")
 
@@ -32,6 +49,7 @@ def build_quantized(
     runtime: str = "ideal",
     overflow_penalty: float = 0.0,
     dtype: str = "float32",
+    product_dtype: str = "float32",
     **bits,
 ) -> keras.Model:
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
@@ -50,6 +68,7 @@ def build_quantized(
             ``QuantizedLSTM``; for the ``tflite`` profile.
         dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
             in nearly all cases where float32 does not.
+        product_dtype: Of the gradient's products, see ``QuantizedLSTM``.
         **bits: Widths of other signals, passed on to the profile.
     """
     quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
@@ -60,6 +79,7 @@ def build_quantized(
         quantizers,
         runtime=runtime,
         overflow_penalty=overflow_penalty if profile == "tflite" else 0.0,
+        product_dtype=product_dtype,
         dtype=dtype,
         name=LSTM,
     )
@@ -74,7 +94,12 @@ def build_quantized(
 
 
 def clips(model: keras.Model) -> dict[str, tf.Variable]:
-    """Returns all clip variables of a quantized spotter by ``<layer>/<signal>``."""
+    """Returns all clip variables of a quantized spotter by ``<layer>/<signal>``.
+
+    A model that is not quantized has none.
+    """
+    if not isinstance(model.layers[-1], QuantizedDense):
+        return {}
     return {
         f"{layer.name}/{signal}": variable
         for layer in (model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER))

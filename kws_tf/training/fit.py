@@ -14,7 +14,6 @@ from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import spotter
-from kws_tf.model.lstm import QuantizedLSTM
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.training.run_folder import (
     RunFolder,
@@ -92,28 +91,26 @@ class _TensorBoard(keras.callbacks.TensorBoard):
 
 
 def _clips(model) -> dict[str, float]:
-    """Returns the clips of a quantized spotter by name, nothing of a float one."""
-    if not isinstance(model.get_layer(spotter.LSTM), QuantizedLSTM):
-        return {}
+    """Returns the clips of a quantized spotter by name."""
     return {f"clip/{name}": float(clip) for name, clip in spotter.clips(model).items()}
 
 
-def smoothed_targets(classes: int, smoothing: float, teacher=None, teacher_share: float = 0.0):
+def smoothed_targets(classes: int, smoothing: float, teachers=(), teacher_share: float = 0.0):
     """Returns a function (features, labels) -> (features, target posteriors).
 
     Args:
         classes: Number of classes.
         smoothing: Label smoothing.
-        teacher: Model whose posteriors are mixed in, or ``None`` (Hinton et al., Distilling the
+        teachers: Models whose mean posteriors are mixed in (Hinton et al., Distilling the
             Knowledge in a Neural Network, arXiv 1503.02531, at temperature 1).
-        teacher_share: Share of the teacher's posteriors.
+        teacher_share: Share of the teachers' posteriors.
     """
 
     def targets(features, labels):
         target = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-        if teacher is not None:
-            posteriors = tf.nn.softmax(teacher(features))
-            target = teacher_share * posteriors + (1 - teacher_share) * target
+        if teachers:
+            posteriors = sum(tf.nn.softmax(teacher(features)) for teacher in teachers)
+            target = teacher_share / len(teachers) * posteriors + (1 - teacher_share) * target
         return features, target
 
     return targets
@@ -145,6 +142,8 @@ def train(
     """
     run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
     phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
+    if settings.network == "teacher" and settings.quantized_epochs:
+        raise KwsError("a teacher stays in float; give --quantized-epochs 0")
     if not any(phases.values()):
         raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
     history = []
@@ -164,6 +163,9 @@ def train(
         if not history:
             front_end = pipeline.fit_normalisation(training, front_end)
             run.start(settings, data, augmentation, source, front_end)
+            if settings.warm_up_run:
+                history = _take_over_warm_up(run, open_run(settings.warm_up_run))
+                unfinished.remove("float")
     for phase in unfinished:
         _fit_phase(run, phase, phases[phase], training, validation, history, verbose)
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
@@ -181,7 +183,7 @@ def _fit_phase(
 ) -> None:
     settings, data, augmentation = run.train_settings(), run.data_settings(), run.augmentation()
     front_end, classes = run.front_end(), len(run.labels())
-    teacher = _teacher(settings, front_end, run)
+    teachers = _teachers(settings, front_end, run)
     first_epoch = sum(row["phase"] == phase for row in history)
     # Each phase has its own weights, order and augmentation, whether or not it was resumed.
     seed = 2 * settings.seed + (phase == "quantized")
@@ -203,7 +205,13 @@ def _fit_phase(
         warmup_steps=batches.steps,
     )
     model.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        keras.optimizers.Adam(
+            schedule,
+            global_clipnorm=1.0,
+            use_ema=settings.averaging > 0,
+            ema_momentum=settings.averaging,
+            ema_overwrite_frequency=batches.steps,
+        ),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -213,7 +221,7 @@ def _fit_phase(
     record = _EpochRecord(run, phase, history, batches.clips)
     if first_epoch:
         record.restore(model, first_epoch - 1)
-    targets = smoothed_targets(classes, settings.label_smoothing, teacher, settings.teacher_share)
+    targets = smoothed_targets(classes, settings.label_smoothing, teachers, settings.teacher_share)
     features, labels = pipeline.fixed_set(validation, front_end, data)
     model.fit(
         batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE),
@@ -225,6 +233,47 @@ def _fit_phase(
         callbacks=[record, _TensorBoard(run.path / "tensorboard" / phase)],
         verbose=verbose,
     )
+
+
+_WARM_UP = (
+    "network",
+    "hidden",
+    "float_epochs",
+    "batch_size",
+    "learning_rate",
+    "label_smoothing",
+    "dropout",
+    "averaging",
+    "teacher",
+    "teacher_share",
+    "product_dtype",
+    "seed",
+)
+"""Settings that the warm-up depends on."""
+
+
+def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
+    """Copies float weights and their history from a run that has the same warm-up.
+
+    Raises:
+        KwsError: If it has another one, or has not finished it.
+    """
+    mine, theirs = run.train_settings(), other.train_settings()
+    differ = [name for name in _WARM_UP if getattr(mine, name) != getattr(theirs, name)]
+    for part in ("data_settings", "augmentation", "front_end"):
+        if getattr(run, part)() != getattr(other, part)():
+            differ.append(part.replace("_", " "))
+    history = [row for row in read_json(other.history_file) if row["phase"] == "float"]
+    if differ or len(history) < mine.float_epochs or not mine.float_epochs:
+        run.settings_file.unlink()
+        what = f"has another {', '.join(differ)}" if differ else "has not finished its warm-up"
+        raise KwsError(
+            f"the warm-up of {other.path} cannot be taken over: it {what}; repeat its settings, "
+            "or train without --warm-up-run"
+        )
+    shutil.copyfile(other.weights_file("float"), run.weights_file("float"))
+    write_json(run.history_file, history)
+    return history
 
 
 def _begin_quantized(run, model, training, front_end, augmentation) -> None:
@@ -242,18 +291,17 @@ def _begin_quantized(run, model, training, front_end, augmentation) -> None:
     spotter.set_initial_clips(model, features)
 
 
-def _teacher(settings: TrainSettings, front_end, run: RunFolder):
-    """Loads the teacher, if one is wanted.
+def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list:
+    """Loads the teachers.
 
     Raises:
-        KwsError: If it has other labels or another front end.
+        KwsError: If one has other labels or another front end.
     """
-    if not settings.teacher:
-        return None
-    teacher = open_run(settings.teacher)
-    if teacher.labels() != run.labels() or teacher.front_end() != front_end:
-        raise KwsError(
-            f"the teacher {settings.teacher} has other labels or another front end; "
-            "train it on the same data with the same --words and --front-end"
-        )
-    return teacher.load_model("float")
+    teachers = [open_run(path) for path in settings.teacher]
+    for teacher in teachers:
+        if teacher.labels() != run.labels() or teacher.front_end() != front_end:
+            raise KwsError(
+                f"the teacher {teacher.path} has other labels or another front end; "
+                "train it on the same data with the same --words and --front-end"
+            )
+    return [teacher.load_model("float") for teacher in teachers]

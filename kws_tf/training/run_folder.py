@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kws_tf.data.labels import class_names
 from kws_tf.errors import KwsError
-from kws_tf.files import write_bytes, write_json
+from kws_tf.files import folder_digest, write_bytes, write_json
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
 
@@ -109,14 +109,27 @@ class RunFolder:
         # Last, for its presence means that a run has begun here.
         sections = {"train": train, "data": data, "augmentation": augmentation}
         settings = {name: as_json(section) for name, section in sections.items()}
-        write_json(self.settings_file, settings | {"data_dir": str(source)})
+        data_place = {"data_dir": str(source), "data_digest": folder_digest(source)}
+        write_json(self.settings_file, settings | data_place)
 
     def holds(
         self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source: Path
     ) -> bool:
-        """Tells whether the run has these settings; one that it did not save has its default."""
-        saved = (self.train_settings(), self.data_settings(), self.augmentation(), self.data_dir())
-        return saved == (train, data, augmentation, Path(source))
+        """Tells whether the run has these settings; one that it did not save has its default.
+
+        A data folder that has moved is recognised by the names and sizes of its files, and its
+        new place noted.
+        """
+        saved = (self.train_settings(), self.data_settings(), self.augmentation())
+        if saved != (train, data, augmentation):
+            return False
+        if self.data_dir() == Path(source):
+            return True
+        settings = read_json(self.settings_file)
+        if settings.get("data_digest") != folder_digest(source):
+            return False
+        write_json(self.settings_file, settings | {"data_dir": str(source)})
+        return True
 
     def _setting(self, name: str, kind: type):
         settings = read_json(self.settings_file)
@@ -176,11 +189,13 @@ def build_model(
     dtype: str = "float32",
 ):
     """Builds the ``float`` or the ``quantized`` spotter of these settings."""
-    from kws_tf.model import spotter
+    from kws_tf.model import spotter, teacher
 
+    if settings.network == "teacher":
+        return teacher.build_teacher(front_end.frames, front_end.features, classes)
     shape = (front_end.frames, front_end.features, settings.hidden, classes)
     if phase == "float":
-        return spotter.build_float(*shape)
+        return spotter.build_float(*shape, settings.product_dtype, settings.dropout)
     bits = {}
     if settings.profile == "tflite":
         bits = {"input_bits": settings.input_bits, "hidden_bits": settings.hidden_bits}
@@ -193,6 +208,7 @@ def build_model(
         settings.runtime,
         settings.overflow_penalty,
         dtype,
+        settings.product_dtype,
         **bits,
     )
 
