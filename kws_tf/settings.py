@@ -116,6 +116,9 @@ class TrainSettings:
         (), "run folders, separated by commas, whose float models' mean posterior to learn as well"
     )
     teacher_share: float = _option(0.7, "share of the teachers' posterior in the targets", 0, 1)
+    teacher_epochs: int = _option(
+        20, "epochs of augmented clips that the teachers see; then these come again", 1
+    )
     product_dtype: str = _option(
         "float32",
         "type of the gradient's matrix products; bfloat16 is faster on CPUs that have it",

@@ -386,8 +386,8 @@ def test_paper_profile(audio, tmp_path):
     assert changed
 
 
-def test_learns_from_a_teacher(finished, audio, tmp_path):
-    teacher = (str(finished[0].path),)
+def test_learns_from_a_teacher(finished, copy, audio, tmp_path):
+    teacher = (str(copy.path),)
     run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0, teacher=teacher)
     assert not run.weights_file("quantized").exists()
     (row,) = rows(run)
@@ -397,13 +397,51 @@ def test_learns_from_a_teacher(finished, audio, tmp_path):
 
 def test_targets_mix_label_and_teacher():
     labels = tf.constant([0, 2])
-    logits = tf.constant([[0.0, 0.0, 0.0, 0.0], [np.log(2.0), 0.0, 0.0, 0.0]])
-    _, plain = fit.smoothed_targets(4, 0.2)(logits, labels)
+    posteriors = np.array([[0.25] * 4, [0.4, 0.2, 0.2, 0.2]])
+    _, plain = fit.smoothed_targets(4, 0.2)(0, labels)
     np.testing.assert_allclose(plain, [[0.85, 0.05, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
-    teachers = [tf.identity, tf.zeros_like]
-    _, mixed = fit.smoothed_targets(4, 0.2, teachers, 0.5)(logits, labels)
-    posteriors = np.array([[0.25] * 4, [0.325, 0.225, 0.225, 0.225]])
+    _, mixed = fit.smoothed_targets(4, 0.2, 0.5)(0, labels, posteriors)
     np.testing.assert_allclose(mixed, 0.5 * plain.numpy() + 0.5 * posteriors, rtol=1e-6)
+
+
+def test_teachers_are_asked_once_about_the_batches_that_are_trained(
+    finished, copy, audio, tmp_path, monkeypatch
+):
+    """Each batch meets the mean of what the teachers say of that batch, in every epoch."""
+    teachers = [copy, RunFolder(shutil.copytree(copy.path, tmp_path / "second"))]
+    weights = [w * 1.5 for w in teachers[1].load_model("float").get_weights()]
+    model = teachers[1].load_model("float")
+    model.set_weights(weights)
+    model.save_weights(teachers[1].weights_file("float"))
+    models = [teacher.load_model("float") for teacher in teachers]
+    met = []
+    mix = fit.smoothed_targets(4, 0.0, 1.0)
+
+    def spy(*_):
+        def targets(features, labels, posteriors):
+            tf.py_function(
+                lambda *v: met.append([x.numpy() for x in v]), (features, posteriors), []
+            )
+            return mix(features, labels, posteriors)
+
+        return targets
+
+    monkeypatch.setattr(fit, "smoothed_targets", spy)
+    paths = tuple(str(teacher.path) for teacher in teachers)
+    options = {"teacher": paths, "teacher_epochs": 2, "quantized_epochs": 0}
+    train(tmp_path / "run", audio, float_epochs=3, **options)
+    assert len({features.tobytes() for features, _ in met}) < len(met)  # the first epoch again
+    for features, posteriors in met:
+        said = np.mean([tf.nn.softmax(m(features)) for m in models], 0)
+        np.testing.assert_allclose(posteriors, said, atol=2e-3)
+    kept = sorted((copy.path / "posteriors").iterdir())
+    assert len(kept) == 2
+    before = contents(copy.path / "posteriors")
+    train(tmp_path / "again", audio, float_epochs=2, hidden=9, **options)
+    assert contents(copy.path / "posteriors") == before
+    kept[0].write_bytes(b"damaged")
+    with pytest.raises(KwsError, match="damaged"):
+        train(tmp_path / "third", audio, float_epochs=2, **options)
 
 
 def test_a_teacher_network_teaches_and_stays_in_float(audio, tmp_path):

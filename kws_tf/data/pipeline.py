@@ -125,6 +125,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
+    cycle: int = 1_000_000,
 ) -> Batches:
     """Makes the training batches.
 
@@ -139,6 +140,7 @@ def training_batches(
         batch_size: Clips in a batch; an epoch's last, smaller batch is left out.
         seed: Any integer.
         first_epoch: Number of the epoch to begin with.
+        cycle: Number of epochs after which the first comes again.
 
     Returns:
         The dataset and the length of its epochs.
@@ -156,6 +158,7 @@ def training_batches(
     make_log_mel = _log_mel_batch(_with_noise(examples), front_end, augmentation)
 
     def epoch(number):
+        number %= cycle
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
         columns = _draw_epoch(examples, data, epoch_seed)
         order = tf.random.experimental.stateless_shuffle(

@@ -14,7 +14,8 @@ from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import spotter
-from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
+from kws_tf.training import teaching
 from kws_tf.training.run_folder import (
     RunFolder,
     build_model,
@@ -95,22 +96,21 @@ def _clips(model) -> dict[str, float]:
     return {f"clip/{name}": float(clip) for name, clip in spotter.clips(model).items()}
 
 
-def smoothed_targets(classes: int, smoothing: float, teachers=(), teacher_share: float = 0.0):
-    """Returns a function (features, labels) -> (features, target posteriors).
+def smoothed_targets(classes: int, smoothing: float, teacher_share: float = 0.0):
+    """Returns a function (features, labels, posteriors or nothing) -> (features, targets).
 
     Args:
         classes: Number of classes.
         smoothing: Label smoothing.
-        teachers: Models whose mean posteriors are mixed in (Hinton et al., Distilling the
-            Knowledge in a Neural Network, arXiv 1503.02531, at temperature 1).
-        teacher_share: Share of the teachers' posteriors.
+        teacher_share: Share of the teachers' posteriors (Hinton et al., Distilling the Knowledge
+            in a Neural Network, arXiv 1503.02531, at temperature 1).
     """
 
-    def targets(features, labels):
+    def targets(features, labels, posteriors=None):
         target = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-        if teachers:
-            posteriors = sum(tf.nn.softmax(teacher(features)) for teacher in teachers)
-            target = teacher_share / len(teachers) * posteriors + (1 - teacher_share) * target
+        if posteriors is not None:
+            posteriors = tf.cast(posteriors, tf.float32)
+            target = teacher_share * posteriors + (1 - teacher_share) * target
         return features, target
 
     return targets
@@ -194,9 +194,28 @@ def _fit_phase(
         _begin_quantized(run, model, training, front_end, augmentation)
         if settings.float_epochs:
             first_rate = settings.quantized_learning_rate
-    batches = pipeline.training_batches(
-        training, front_end, data, augmentation, settings.batch_size, seed, first_epoch
-    )
+    cycle = min(epochs, settings.teacher_epochs) if teachers else epochs
+
+    def batches_from(epoch):
+        return pipeline.training_batches(
+            training, front_end, data, augmentation, settings.batch_size, seed, epoch, cycle
+        )
+
+    batches = batches_from(first_epoch)
+    dataset = batches.dataset
+    if teachers:
+        key = {
+            "seed": seed,
+            "batch_size": settings.batch_size,
+            "data": as_json(data),
+            "augmentation": as_json(augmentation),
+            "clips": int(np.sum(training.clips[:, ::7], dtype=np.int64)),
+        }
+        said = teaching.posteriors(teachers, batches_from, cycle, key)
+        said = tf.data.Dataset.from_tensor_slices(np.roll(said, -first_epoch * batches.steps, 0))
+        dataset = tf.data.Dataset.zip((dataset, said.repeat())).map(
+            lambda batch, posteriors: (*batch, posteriors)
+        )
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         epochs * batches.steps,
@@ -221,10 +240,10 @@ def _fit_phase(
     record = _EpochRecord(run, phase, history, batches.clips)
     if first_epoch:
         record.restore(model, first_epoch - 1)
-    targets = smoothed_targets(classes, settings.label_smoothing, teachers, settings.teacher_share)
+    targets = smoothed_targets(classes, settings.label_smoothing, settings.teacher_share)
     features, labels = pipeline.fixed_set(validation, front_end, data)
     model.fit(
-        batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE),
+        dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE),
         steps_per_epoch=batches.steps,
         initial_epoch=first_epoch,
         epochs=epochs,
@@ -246,6 +265,7 @@ _WARM_UP = (
     "averaging",
     "teacher",
     "teacher_share",
+    "teacher_epochs",
     "product_dtype",
     "seed",
 )
@@ -291,8 +311,8 @@ def _begin_quantized(run, model, training, front_end, augmentation) -> None:
     spotter.set_initial_clips(model, features)
 
 
-def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list:
-    """Loads the teachers.
+def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list[RunFolder]:
+    """Opens the teachers.
 
     Raises:
         KwsError: If one has other labels or another front end.
@@ -304,4 +324,4 @@ def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list:
                 f"the teacher {teacher.path} has other labels or another front end; "
                 "train it on the same data with the same --words and --front-end"
             )
-    return [teacher.load_model("float") for teacher in teachers]
+    return teachers
