@@ -1,0 +1,71 @@
+"""What the benchmarks of training share: the settings and the compiled step."""
+
+import argparse
+import shlex
+import time
+from collections.abc import Callable, Iterator
+
+import _measure
+
+from kws_tf import cli
+from kws_tf.settings import TrainSettings, add_options, from_options
+
+
+def add_settings(parser: argparse.ArgumentParser, units: list[int]) -> None:
+    """Adds the options that say what is trained."""
+    parser.add_argument(
+        "--units",
+        type=_measure.positive,
+        nargs="+",
+        default=units,
+        metavar="N",
+        help="hidden units to measure",
+    )
+    parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="clips in a batch")
+    parser.add_argument(
+        "--settings",
+        default="",
+        metavar="OPTIONS",
+        help="other options of scripts/train.py's model, in quotes and after an equals sign, "
+        "such as --settings='--profile paper'",
+    )
+
+
+def settings_of(options: argparse.Namespace) -> list[TrainSettings]:
+    """Returns the settings of training, one of each size."""
+    parser = cli.parser("")
+    add_options(parser, TrainSettings)
+    words = [*shlex.split(options.settings), "--batch-size", str(options.batch_size)]
+    return [
+        from_options(TrainSettings, parser.parse_args([*words, "--hidden", str(units)]))
+        for units in options.units
+    ]
+
+
+def compiled_step(model) -> Callable[[Iterator], object]:
+    """Compiles the whole optimizer step, as ``kws_tf.training.fit`` does.
+
+    Args:
+        model: A spotter, not compiled.
+
+    Returns:
+        A function of an iterator of (features, target posteriors) that trains on one batch.
+    """
+    import tensorflow as tf
+    import tf_keras as keras
+
+    model.compile(
+        keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
+    return model.make_train_function()
+
+
+def timed_steps(step: Callable[[Iterator], object], batches: Iterator, steps: int) -> float:
+    """Trains on some batches and returns the seconds it took."""
+    start = time.perf_counter()
+    for _ in range(steps):
+        step(batches)
+    return time.perf_counter() - start

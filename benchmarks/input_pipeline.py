@@ -1,0 +1,138 @@
+"""Measure the share of an epoch that waits for its input, from records and from audio.
+
+The time of training steps on the input pipeline's batches against that of steps on one of its
+batches repeated: what the pipeline adds, the cores that it takes from the step included. Without
+folders the clips are random, of the same shapes; features and augmentation cost the same on them.
+"""
+
+from pathlib import Path
+
+import _measure
+import _training
+
+from kws_tf import cli
+from kws_tf.settings import Augmentation, DataSettings
+
+BAR = 0.2
+PHASES = ("float", "quantized")
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    _training.add_settings(parser, units=[118])
+    parser.add_argument("--data-dir", type=Path, help="log-mel records; random clips if absent")
+    parser.add_argument(
+        "--audio-dir", type=Path, help="audio, one folder a word; random clips if absent"
+    )
+    parser.add_argument(
+        "--words", default=",".join(DataSettings().words), help="keywords, which the folders have"
+    )
+    parser.add_argument(
+        "--clips", type=_measure.positive, default=4096, metavar="N", help="random clips"
+    )
+    parser.add_argument(
+        "--phases", nargs="+", choices=PHASES, default=PHASES, help="what is trained"
+    )
+    parser.add_argument(
+        "--steps", type=_measure.positive, default=40, metavar="N", help="steps timed at once"
+    )
+    parser.add_argument(
+        "--settle",
+        type=_measure.positive,
+        default=16,
+        metavar="N",
+        help="steps before the clock starts; more than the batches that are kept ready (8)",
+    )
+    _measure.add_options(parser, repeats=5)
+    options = parser.parse_args()
+    _measure.check(options)
+    every_size = _training.settings_of(options)
+
+    data = DataSettings(words=tuple(options.words.split(",")))
+    sources = {
+        "records": load(options.data_dir, True, data, options.clips),
+        "audio": load(options.audio_dir, False, data, options.clips),
+    }
+    rows = [
+        row
+        for settings in every_size
+        for phase in options.phases
+        for row in measure(settings, phase, data, sources, options)
+    ]
+    given = {"records": str(options.data_dir), "audio": str(options.audio_dir)}
+    _measure.report(rows, "waiting", options, "the same steps on one batch repeated", data=given)
+
+
+def load(folder: Path | None, is_records: bool, data: DataSettings, clips: int):
+    """Returns the training clips of a folder, or random ones."""
+    import numpy as np
+
+    from kws_tf.data import sources
+    from kws_tf.data.examples import Examples
+    from kws_tf.frontend.config import front_end
+
+    shape = front_end(data.front_end)
+    if folder:
+        return sources.load(folder, "training", shape, data)
+    rng = np.random.default_rng(0)
+    keyword = rng.integers(-1, len(data.words), clips)
+    if is_records:
+        stored = shape.log_mel.with_hop(10.0)
+        size = [clips, stored.frames(shape.samples), stored.bands]
+        pictures = rng.integers(0, 256, size, np.uint8)
+        return Examples(pictures, keyword, pictures[:100], data.words, stored)
+    samples = rng.integers(-3000, 3000, [clips, shape.samples], np.int16)
+    return Examples(samples, keyword, samples[:100], data.words, None)
+
+
+def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
+    """Times the steps of a phase with each source."""
+    import tensorflow as tf
+
+    from kws_tf.data import pipeline
+    from kws_tf.data.labels import class_names
+    from kws_tf.frontend.config import front_end
+    from kws_tf.training.fit import smoothed_targets
+    from kws_tf.training.run_folder import build_model
+
+    shape, classes = front_end(data.front_end), len(class_names(data.words))
+    shape = shape.normalised([0.0] * shape.features, [1.0] * shape.features)
+    step = _training.compiled_step(build_model(settings, shape, classes, phase))
+    targets = smoothed_targets(classes, settings.label_smoothing)
+    datasets = {
+        name: pipeline.training_batches(
+            examples, shape, data, Augmentation(), settings.batch_size, settings.seed
+        ).dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
+        for name, examples in sources.items()
+    }
+    batch = next(iter(datasets["records"]))
+    datasets["one batch repeated"] = tf.data.Dataset.from_tensors(batch).repeat()
+
+    def seconds(dataset) -> float:
+        # A new iterator each time, as one left over would fill its buffer on the others' time.
+        batches = iter(dataset)
+        _training.timed_steps(step, batches, options.settle)
+        return _training.timed_steps(step, batches, options.steps)
+
+    times = _measure.interleave(
+        {name: lambda d=dataset: seconds(d) for name, dataset in datasets.items()}, options.repeats
+    )
+    fixed = times["one batch repeated"]
+    rows = []
+    for name, taken in times.items():
+        share = None if taken is fixed else 1 - _measure.median_ratio(fixed, taken)
+        rows.append(
+            _measure.Row(
+                f"{settings.hidden} units, {phase}, {name}",
+                [1000 * t / options.steps for t in taken],
+                "ms/step",
+                share,
+                "" if share is None else f"under {BAR}",
+                None if share is None else share < BAR,
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,116 @@
+"""Measure the microseconds of a clip in the TFLite interpreter, one thread, and in TFLite Micro.
+
+The baseline is a plain tf_keras LSTM of the same size, converted to float without further ado.
+TFLite Micro runs its reference kernels on this machine: no figure for a microcontroller.
+"""
+
+import time
+from pathlib import Path
+
+import _measure
+
+from kws_tf import cli
+
+
+def main() -> None:
+    models = sorted((_measure.ROOT / "tflite_models").glob("*.tflite"))
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "models",
+        type=Path,
+        nargs="*",
+        metavar="MODEL",
+        help="int8 .tflite files beside their manifests, instead of all in tflite_models/",
+    )
+    parser.add_argument(
+        "--clips", type=_measure.positive, default=20, metavar="N", help="clips timed at once"
+    )
+    _measure.add_options(parser, repeats=15)
+    options = parser.parse_args()
+    _measure.check(options)
+
+    rows = [row for path in options.models or models for row in measure(path, options)]
+    _measure.report(rows, "x float", options, "the float model of the same size")
+
+
+def measure(path: Path, options) -> list[_measure.Row]:
+    """Times a model in both interpreters beside the float model of its size."""
+    import numpy as np
+    import tensorflow as tf
+    from tflite_micro import runtime
+
+    from kws_tf.conversion import manifest as manifests
+    from kws_tf.evaluation.clipwise import check_inputs
+
+    manifest, content = manifests.load(path), path.read_bytes()
+    shape, classes = manifest.front_end, len(manifest.labels)
+    size = [options.clips, shape.frames, shape.features]
+    clips = np.random.default_rng(0).integers(-128, 128, size).astype(np.int8)
+    check_inputs(content, clips, str(path))
+    float_content = plain_float(shape.frames, shape.features, manifest.hidden_units, classes)
+
+    def lite(model, inputs):
+        interpreter = tf.lite.Interpreter(model_content=model, num_threads=1)
+        interpreter.allocate_tensors()
+        source = interpreter.get_input_details()[0]["index"]
+
+        def run(clip):
+            interpreter.reset_all_variables()
+            interpreter.set_tensor(source, clip)
+            interpreter.invoke()
+
+        return run, inputs
+
+    def micro(model, inputs):
+        interpreter = runtime.Interpreter.from_bytes(model, arena_size=10 * len(model) + 2**20)
+
+        def run(clip):
+            interpreter.reset()
+            interpreter.set_input(clip, 0)
+            interpreter.invoke()
+
+        return run, inputs
+
+    runs = {
+        "float, TFLite": lite(float_content, clips.astype(np.float32) / 40),
+        "int8, TFLite": lite(content, clips),
+        "int8, TFLite Micro": micro(content, clips),
+    }
+
+    def seconds(run, inputs) -> float:
+        start = time.perf_counter()
+        for clip in inputs:
+            run(clip[None])
+        return time.perf_counter() - start
+
+    times = _measure.interleave(
+        {name: lambda r=run: seconds(*r) for name, run in runs.items()}, options.repeats
+    )
+    base = times["float, TFLite"]
+    return [
+        _measure.Row(
+            f"{path.stem}, {name}",
+            [1e6 * t / options.clips for t in taken],
+            "us/clip",
+            None if taken is base else _measure.median_ratio(taken, base),
+        )
+        for name, taken in times.items()
+    ]
+
+
+def plain_float(frames: int, features: int, units: int, classes: int) -> bytes:
+    """Converts a plain LSTM with random weights to a float .tflite."""
+    import tensorflow as tf
+
+    from kws_tf.conversion.convert import fused_model
+    from kws_tf.quiet import captured_stderr
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(
+        fused_model(frames, features, units, classes)
+    )
+    with captured_stderr():
+        return converter.convert()
+
+
+if __name__ == "__main__":
+    cli.run(main)
