@@ -1,0 +1,183 @@
+"""Every experiment: its settings, and what has to be there before it. Imports no TensorFlow."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from kws_tf.errors import KwsError
+from kws_tf.presets import PRESETS
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+
+SEEDS = (0, 1, 2)
+TEACHERS = ("teacher-0", "teacher-1")
+WEIGHT_BITS = (8, 6, 5, 4, 3, 2)
+ACTIVATION_BITS = (8, 6, 5, 4)
+METHODS = {
+    "ptq": "post-training quantization",
+    "fixed": "fine-tuned, fixed clips",
+    "pact": "fine-tuned, trained clips",
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run.
+
+    Attributes:
+        group: ``teachers``, ``main``, ``recipe`` or ``bits``.
+        row: What the table calls its configuration; seeds of one configuration share it.
+        name: Of its run folder.
+        train: Model and training; ``teacher`` and ``warm_up_run`` name other experiments.
+        data: The task.
+        augmentation: What is done to training clips.
+        tested: Whether it is converted and measured on the test set.
+    """
+
+    group: str
+    row: str
+    name: str
+    train: TrainSettings
+    data: DataSettings = field(default_factory=DataSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    tested: bool = True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the experiments that have to be done before."""
+        return (*self.train.teacher, *filter(None, [self.train.warm_up_run]))
+
+
+def _settings(preset: str = "full", **changes) -> TrainSettings:
+    common = {"teacher": TEACHERS, "product_dtype": "bfloat16"}
+    return TrainSettings(**(PRESETS[preset] | common | changes))
+
+
+def _teachers() -> list[Experiment]:
+    return [
+        Experiment(
+            "teachers",
+            "teacher",
+            name,
+            TrainSettings(**PRESETS["teacher"], seed=seed),
+            tested=False,
+        )
+        for seed, name in enumerate(TEACHERS)
+    ]
+
+
+def _main() -> list[Experiment]:
+    found = []
+    for seed in SEEDS:
+        for units, preset in ((118, "full"), (344, "full-344")):
+            trained = f"{units}-pact-{seed}"
+            for clips, changes in (
+                ("PACT", {}),
+                ("fixed", {"pact": False, "warm_up_run": trained}),
+            ):
+                row = f"{units} units, {clips}"
+                name = f"{units}-{clips.lower()}-{seed}"
+                found.append(Experiment("main", row, name, _settings(preset, seed=seed, **changes)))
+    for seed in SEEDS:
+        # The teachers hear log-mel features, not these.
+        mfcc = dataclasses.replace(_settings(seed=seed), teacher=())
+        found.append(
+            Experiment(
+                "mfcc",
+                "118 units, PACT, mfcc10",
+                f"118-mfcc10-{seed}",
+                mfcc,
+                DataSettings(front_end="mfcc10"),
+            )
+        )
+        for clips in ("PACT", "fixed"):
+            settings = _settings(
+                seed=seed,
+                profile="paper",
+                pact=clips == "PACT",
+                warm_up_run=f"118-pact-{seed}",
+            )
+            row, name = f"118 units, {clips}, paper", f"118-paper-{clips.lower()}-{seed}"
+            found.append(Experiment("paper", row, name, settings))
+    return found
+
+
+def _bits() -> list[Experiment]:
+    widths = [("weights", {"weight_bits": bits}) for bits in WEIGHT_BITS]
+    widths += [
+        ("activations", {"input_bits": bits, "hidden_bits": bits}) for bits in ACTIVATION_BITS[1:]
+    ]
+    found = []
+    for what, changes in widths:
+        bits = next(iter(changes.values()))
+        for method in METHODS:
+            # A learning rate of 0 leaves weights and calibrated clips as they are.
+            more = {"ptq": {"quantized_learning_rate": 0.0, "quantized_epochs": 1}}.get(method, {})
+            settings = _settings(
+                pact=method == "pact", warm_up_run="118-pact-0", **(changes | more)
+            )
+            name = f"{what}-{bits}-{method}"
+            found.append(
+                Experiment("bits", f"{what}, {bits} bits, {METHODS[method]}", name, settings)
+            )
+    return found
+
+
+def _recipe() -> list[Experiment]:
+    """Short runs: the warm-up of 118 units, seed 0, judged on validation clips."""
+    short = {"float_epochs": 20, "quantized_epochs": 0, "product_dtype": "bfloat16"}
+    one_teacher = {"teacher": TEACHERS[:1]}
+    light = Augmentation(speed=0.05, warp=0.04, time_mask_ms=60.0, band_mask=4)
+    strong = Augmentation(speed=0.15, warp=0.12, time_masks=2, band_masks=2)
+    trials = {
+        "no teacher": ({}, {}, None),
+        "no teacher, no label smoothing": ({"label_smoothing": 0.0}, {}, None),
+        "no teacher, dropout 0.2": ({"dropout": 0.2}, {}, None),
+        "no teacher, weight averaging 0.99": ({"averaging": 0.99}, {}, None),
+        "no teacher, no augmentation": ({}, {}, Augmentation.off()),
+        "no teacher, lighter augmentation": ({}, {}, light),
+        "no teacher, stronger augmentation": ({}, {}, strong),
+        "no teacher, unknown share 0.3": ({}, {"unknown_share": 0.3}, None),
+        "no teacher, float32 products": ({"product_dtype": "float32"}, {}, None),
+        "teacher's share 0.5": (one_teacher | {"teacher_share": 0.5}, {}, None),
+        "teacher's share 0.7": (one_teacher, {}, None),
+        "teacher's share 1": (one_teacher | {"teacher_share": 1.0}, {}, None),
+        "two teachers, share 1": ({"teacher": TEACHERS, "teacher_share": 1.0}, {}, None),
+    }
+    return [
+        Experiment(
+            "recipe",
+            row,
+            "recipe-" + "".join(c if c.isalnum() else "-" for c in row).replace("--", "-"),
+            TrainSettings(**(short | train)),
+            DataSettings(**data),
+            augmentation or Augmentation(),
+            tested=False,
+        )
+        for row, (train, data, augmentation) in trials.items()
+    ]
+
+
+def experiments() -> dict[str, Experiment]:
+    """Returns all experiments by name, in the order to run them."""
+    found = [*_teachers(), *_main(), *_bits(), *_recipe()]
+    return {experiment.name: experiment for experiment in found}
+
+
+GROUPS = ("teachers", "main", "mfcc", "paper", "bits", "recipe")
+
+
+def chosen(groups, names) -> list[Experiment]:
+    """Returns the experiments of these groups and names and all that they need, in order.
+
+    Raises:
+        KwsError: If there is no such group or name.
+    """
+    every = experiments()
+    for name in names:
+        if name not in every:
+            raise KwsError(
+                f"there is no experiment '{name}'; scripts/run_experiments.py --list shows them"
+            )
+    wanted = {n for n, e in every.items() if e.group in groups or n in names}
+    while more := {need for name in wanted for need in every[name].needs} - wanted:
+        wanted |= more
+    return [experiment for name, experiment in every.items() if name in wanted]

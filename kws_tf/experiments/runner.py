@@ -1,0 +1,168 @@
+"""Runs experiments, several at a time, each on a core of its own; what is done is skipped."""
+
+import dataclasses
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from kws_tf.errors import KwsError
+from kws_tf.experiments.plan import Experiment
+from kws_tf.files import write_json
+
+RESULT = "result.json"
+_FORMS = (
+    ("float", "keras", "float"),
+    ("fake_quant", "keras", "quantized"),
+    ("tflite", "tflite", "quantized"),
+    ("tflm", "micro", "quantized"),
+)
+
+
+def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs: int) -> None:
+    """Runs what is not done yet, each in a process of its own.
+
+    A killed run resumes at its last epoch.
+
+    Args:
+        experiments: In the order to run them; each after what it needs.
+        root: Folder of the run folders.
+        command: Starts one experiment; its name is appended.
+        jobs: Experiments at a time; with more than one, each is bound to one core.
+
+    Raises:
+        KwsError: If an experiment fails; those that run are finished first.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    waiting = [e for e in experiments if not (root / e.name / RESULT).exists()]
+    print(
+        f"{len(experiments) - len(waiting)} of {len(experiments)} experiments are done", flush=True
+    )
+    running: dict[int, tuple[Experiment, subprocess.Popen, float]] = {}
+    failed: list[str] = []
+    try:
+        while running or (waiting and not failed):
+            for slot in range(jobs if not failed else 0):
+                ready = (e for e in waiting if _ready(e, root))
+                if slot not in running and (experiment := next(ready, None)):
+                    waiting.remove(experiment)
+                    running[slot] = (experiment, *_start(experiment, root, command, slot, jobs))
+            if not running:
+                raise KwsError(
+                    f"{waiting[0].name} needs {', '.join(waiting[0].needs)}, which is not done; "
+                    "run without --only"
+                )
+            time.sleep(0.5)
+            for slot, (experiment, process, start) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[slot]
+                minutes = (time.monotonic() - start) / 60
+                if process.returncode:
+                    failed.append(experiment.name)
+                print(
+                    f"{experiment.name}: {'failed' if process.returncode else 'done'} "
+                    f"after {minutes:.1f} minutes",
+                    flush=True,
+                )
+    finally:
+        for _, process, _ in running.values():
+            process.terminate()
+    if failed:
+        raise KwsError(
+            f"{', '.join(failed)} failed; {root / (failed[0] + '.log')} says why; "
+            "the same command goes on when that is mended"
+        )
+
+
+def _ready(experiment: Experiment, root: Path) -> bool:
+    return all((root / name / RESULT).exists() for name in experiment.needs)
+
+
+def _start(experiment: Experiment, root: Path, command, slot: int, jobs: int):
+    print(f"{experiment.name}: {experiment.row}, seed {experiment.train.seed}", flush=True)
+    bind = None
+    if jobs > 1 and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+
+        def bind():
+            os.sched_setaffinity(0, {cores[slot % len(cores)]})
+
+    with open(root / f"{experiment.name}.log", "ab") as log:
+        process = subprocess.Popen(
+            [*command, experiment.name], stdout=log, stderr=log, preexec_fn=bind
+        )
+    return process, time.monotonic()
+
+
+def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) -> None:
+    """Trains an experiment, converts and measures it, and writes its ``result.json``.
+
+    Raises:
+        KwsError: If the data are not usable, or the folder holds a run with other settings.
+    """
+    from kws_tf.training import fit
+
+    settings = dataclasses.replace(
+        experiment.train,
+        teacher=tuple(str(root / name) for name in experiment.train.teacher),
+        warm_up_run=str(root / experiment.train.warm_up_run)
+        if experiment.train.warm_up_run
+        else "",
+    )
+    run = fit.train(
+        root / experiment.name,
+        data_dir,
+        settings,
+        experiment.data,
+        experiment.augmentation,
+        verbose=2,
+    )
+    result = {
+        "group": experiment.group,
+        "row": experiment.row,
+        "seed": experiment.train.seed,
+        "command": f"python scripts/run_experiments.py --only {experiment.name}",
+        "parameters": None,
+    }
+    result |= _training_of(run)
+    if experiment.tested:
+        result |= _measure(run, test_dir)
+    write_json(run.path / RESULT, result)
+
+
+def _training_of(run) -> dict:
+    from kws_tf.training.run_folder import read_json
+
+    history = read_json(run.history_file)
+    found: dict = {"minutes": sum(row["seconds"] for row in history) / 60, "validation": {}}
+    for phase in ("float", "quantized"):
+        rows = [row["val_accuracy"] for row in history if row["phase"] == phase]
+        if rows:
+            found["validation"][phase] = max(rows)
+            found["parameters"] = run.load_model(phase).count_params()
+    return found
+
+
+def _measure(run, test_dir: Path) -> dict:
+    from kws_tf.conversion.convert import convert_run
+    from kws_tf.evaluation import evaluate, labelled
+
+    deploys = run.train_settings().profile == "tflite"
+    if deploys:
+        convert_run(run)
+    clips = labelled.from_test_folder(test_dir, run.labels(), run.front_end())
+    found: dict = {"n": len(clips.labels), "correct": {}}
+    for name, runtime, phase in _FORMS:
+        if runtime != "keras" and not deploys:
+            continue
+        path = run.path if runtime == "keras" else run.model_file
+        subject = evaluate.open_subject(path, runtime, phase)
+        evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)
+        evaluate.save(evaluation, subject, run.path)
+        found["correct"][name] = evaluation.metrics.correct
+        if runtime == "micro":
+            found["bytes"] = evaluation.details["bytes"]
+            found["arena_bytes"] = evaluation.details["arena_bytes"]["total"]
+            found["sha256"] = evaluation.details["sha256"]
+    return found

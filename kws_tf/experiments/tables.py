@@ -1,0 +1,239 @@
+"""The results of experiments as Markdown tables and plots."""
+
+import re
+import statistics
+from pathlib import Path
+
+from kws_tf.errors import KwsError
+from kws_tf.experiments.plan import ACTIVATION_BITS, METHODS, WEIGHT_BITS, experiments
+from kws_tf.experiments.runner import RESULT
+from kws_tf.files import write_bytes
+from kws_tf.training.run_folder import read_json
+
+FORMS = {
+    "float": "float",
+    "fake_quant": "fake-quant",
+    "tflite": "TFLite int8",
+    "tflm": "TFLM int8",
+}
+# Student's t, 97.5 %, for n paired differences.
+_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+
+ORIGINAL = (
+    ("QuantizedLSTM, 118 units, PACT", (88.35, 89.77, 89.18)),
+    ("QuantizedLSTM, 118 units, fixed clips", (89.30, 89.47, 90.28)),
+    ("QuantizedLSTM, 344 units, PACT", (91.30, 91.03, 91.95)),
+    ("QuantizedLSTM, 344 units, fixed clips", (91.77, 91.10, 91.46)),
+)
+_ORIGINAL_SOURCE = "https://github.com/Intelligent-Microsystems-Lab/QuantizedLSTM"
+_ZOO = "https://github.com/ARM-software/ML-zoo/tree/master/models/keyword_spotting"
+PEERS = (
+    ("Arm ML-zoo CNN S / M / L", "90.18 / 90.47 / 92.27", "75 / 186 / 485 kB", _ZOO),
+    ("Arm ML-zoo DS-CNN S / M / L", "93.11 / 93.93 / 94.52", "48 / 186 / 504 kB", _ZOO),
+    ("Arm ML-zoo MicroNet S / M / L", "95.3 / 95.8 / 96.5", "115 / 182 / 659 kB", _ZOO),
+    (
+        "MLPerf Tiny reference DS-CNN",
+        "91.86 (90 required)",
+        "54 kB",
+        "https://github.com/mlcommons/tiny",
+    ),
+    (
+        "kws_streaming LSTM, int8 weights, float activations",
+        "97.3",
+        "723 kB",
+        "https://github.com/google-research/google-research/tree/master/kws_streaming",
+    ),
+)
+
+
+def load(root: Path) -> dict[str, dict]:
+    """Returns the results that are there, by experiment.
+
+    Raises:
+        KwsError: If a result is damaged.
+    """
+    names = [n for n in experiments() if (Path(root) / n / RESULT).exists()]
+    if not names:
+        raise KwsError(f"{root} has no results; run scripts/run_experiments.py first")
+    return {name: read_json(Path(root) / name / RESULT) for name in names}
+
+
+def _of_group(results: dict, *groups: str) -> dict[str, list[dict]]:
+    """Returns the results of groups by row, in the order of the plan."""
+    rows: dict[str, list[dict]] = {}
+    for result in results.values():
+        if result["group"] in groups:
+            rows.setdefault(result["row"], []).append(result)
+    return rows
+
+
+def _share(correct: int, n: int) -> str:
+    return f"{correct:,} ({100 * correct / n:.2f} %)"
+
+
+def main_table(results: dict) -> str:
+    """Returns the main table: a line a trial, and the mean of each configuration."""
+    lines = [
+        "| configuration | seed | " + " | ".join(FORMS.values()) + " | validation | file, bytes "
+        "| arena, bytes | weights | minutes |",
+        "|---" * (len(FORMS) + 7) + "|",
+    ]
+    for row, trials in _of_group(results, "main", "mfcc", "paper").items():
+        for trial in trials:
+            cells = [
+                _share(trial["correct"][form], trial["n"]) if form in trial["correct"] else "–"
+                for form in FORMS
+            ]
+            sizes = [f"{trial[key]:,}" if key in trial else "–" for key in ("bytes", "arena_bytes")]
+            lines.append(
+                f"| {row} | {trial['seed']} | {' | '.join(cells)} "
+                f"| {100 * trial['validation']['quantized']:.2f} % | {' | '.join(sizes)} "
+                f"| {trial['parameters']:,} | {trial['minutes']:.0f} |"
+            )
+        lines.append(f"| **{row}** | **mean of {len(trials)}** | {_means(trials)} | | | | | |")
+    return "\n".join(lines)
+
+
+def _means(trials: list[dict]) -> str:
+    cells = []
+    for form in FORMS:
+        shares = [100 * t["correct"][form] / t["n"] for t in trials if form in t["correct"]]
+        if not shares:
+            cells.append("–")
+            continue
+        spread = f" ± {statistics.stdev(shares):.2f}" if len(shares) > 1 else ""
+        cells.append(f"**{statistics.mean(shares):.2f} %**{spread}")
+    return " | ".join(cells)
+
+
+def comparison_table(results: dict) -> str:
+    """Returns our means beside the original's and the peers' figures."""
+    lines = ["| model | int8 accuracy, % | file | source |", "|---|---|---|---|"]
+    for row, trials in _of_group(results, "main").items():
+        shares = [100 * t["correct"]["tflite"] / t["n"] for t in trials]
+        low, high = min(shares), max(shares)
+        lines.append(
+            f"| **kws_tf, {row}** | **{statistics.mean(shares):.2f}** ({low:.2f} to {high:.2f}, "
+            f"n = {len(shares)}) | {trials[0]['bytes'] / 1000:.0f} kB | this page |"
+        )
+    for name, trials in ORIGINAL:
+        mean = statistics.mean(trials)
+        lines.append(
+            f"| {name} | {mean:.2f} ({min(trials)} to {max(trials)}, n = 3), "
+            f"simulated | never deployed | {_ORIGINAL_SOURCE} |"
+        )
+    lines += [f"| {name} | {share} | {size} | {source} |" for name, share, size, source in PEERS]
+    return "\n".join(lines)
+
+
+def pact_sentences(results: dict) -> str:
+    """Says, for each size, whether trained and fixed clips differ at these trials."""
+    sentences = []
+    for units in (118, 344):
+        pairs = {}
+        for clips in ("PACT", "fixed"):
+            for trial in _of_group(results, "main").get(f"{units} units, {clips}", ()):
+                share = 100 * trial["correct"]["tflite"] / trial["n"]
+                pairs.setdefault(trial["seed"], {})[clips] = share
+        differences = [p["PACT"] - p["fixed"] for p in pairs.values() if len(p) == 2]
+        if len(differences) < 2:
+            continue
+        mean = statistics.mean(differences)
+        reach = _T[len(differences)] * statistics.stdev(differences) / len(differences) ** 0.5
+        verdict = "a difference" if abs(mean) > reach else "noise"
+        sentences.append(
+            f"At {units} units trained clips minus fixed ones is {mean:+.2f} points in "
+            f"{len(differences)} pairs of the same warm-up (95 % interval {mean - reach:+.2f} to "
+            f"{mean + reach:+.2f}): {verdict}."
+        )
+    return " ".join(sentences)
+
+
+def recipe_table(results: dict) -> str:
+    """Returns what was tried for the recipe, best first, by validation accuracy."""
+    rows = [
+        (t["validation"]["float"], row, t) for row, (t,) in _of_group(results, "recipe").items()
+    ]
+    lines = [
+        "| 118 units, 20 epochs of warm-up | seed | validation | command |",
+        "|---|---|---|---|",
+    ]
+    for share, row, trial in sorted(rows, key=lambda r: -r[0]):
+        lines.append(f"| {row} | {trial['seed']} | {100 * share:.2f} % | `{trial['command']}` |")
+    return "\n".join(lines)
+
+
+def bits_table(results: dict) -> str:
+    """Returns accuracy at lower widths, a row a width, a column a method."""
+    found = _of_group(results, "bits")
+    lines = ["| TFLite int8 | " + " | ".join(METHODS.values()) + " |", "|---" * 4 + "|"]
+    for what, widths in (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS[1:])):
+        for bits in widths:
+            cells = [_bits_share(found, what, bits, method) for method in METHODS]
+            if any(cells):
+                texts = [_share(*c) if c else "" for c in cells]
+                lines.append(f"| {what} {bits} bits | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def _bits_share(found: dict, what: str, bits: int, method: str):
+    trials = found.get(f"{what}, {bits} bits, {METHODS[method]}")
+    return (trials[0]["correct"]["tflite"], trials[0]["n"]) if trials else None
+
+
+def save_bits_plot(results: dict, path: Path) -> None:
+    """Draws accuracy against width for each method, weights and activations side by side."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    found = _of_group(results, "bits")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2"}
+    markers = {"ptq": "s", "fixed": "^", "pact": "o"}
+    for axes, (what, widths) in zip(
+        panels, (("weights", WEIGHT_BITS), ("activations", (8, *ACTIVATION_BITS[1:]))), strict=True
+    ):
+        for method, title in METHODS.items():
+            points = []
+            for bits in widths:
+                # At 8 bits both are the same model.
+                share = _bits_share(found, "weights" if bits == 8 else what, bits, method)
+                if share:
+                    points.append((bits, 100 * share[0] / share[1]))
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True),
+                    marker=markers[method],
+                    color=colours[method],
+                    label=title,
+                )
+        axes.set_xlabel(
+            "bits of the weights" if what == "weights" else "bits of input and hidden state"
+        )
+        axes.set_xticks(widths)
+        axes.invert_xaxis()
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("TFLite accuracy, %")
+    panels[0].legend(frameon=False, loc="lower left")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    write_bytes(path, picture.getvalue())
+
+
+def fill(text: str, parts: dict[str, str]) -> str:
+    """Replaces what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+
+    Raises:
+        KwsError: If a part has no such marks.
+    """
+    for name, part in parts.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        if not re.search(pattern, text, re.DOTALL):
+            raise KwsError(f"the document has no marks for '{name}'; restore them")
+        text = re.sub(
+            pattern, lambda m, part=part: f"{m[1]}{part}\n{m[2]}", text, count=1, flags=re.DOTALL
+        )
+    return text

@@ -1,0 +1,39 @@
+"""Named sets of defaults for ``scripts/train.py``; an option given beside them wins.
+
+A preset gives new defaults to fields of the settings classes. Imports no TensorFlow.
+"""
+
+from kws_tf.data.labels import KEYWORDS
+from kws_tf.settings import DataSettings
+
+_FEW_CLIPS = {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10}
+
+PRESETS: dict[str, dict] = {
+    "default": {},
+    # The best accuracy, in hours; with --teacher, runs of the preset "teacher".
+    "full": {"float_epochs": 100, "quantized_epochs": 12, "teacher_share": 1.0},
+    "full-344": {
+        "hidden": 344,
+        "float_epochs": 40,
+        "quantized_epochs": 8,
+        "learning_rate": 2e-3,
+        "teacher_share": 1.0,
+    },
+    "teacher": {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
+    # For some thousand clips: smaller batches, so that an epoch has steps enough.
+    "quick": _FEW_CLIPS,
+    # For a few words of one's own among all that is said: as much unknown speech as keywords.
+    "own-words": _FEW_CLIPS | {"unknown_share": 1.0, "silence_share": 0.3},
+}
+
+
+def fitting(data: DataSettings, synthetic: bool) -> str:
+    """Returns the name of the preset for a task.
+
+    Args:
+        data: The words.
+        synthetic: Whether speech is synthesised because there are no or few recordings.
+    """
+    if not synthetic:
+        return "default"
+    return "quick" if data.words == KEYWORDS else "own-words"

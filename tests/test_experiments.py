@@ -1,0 +1,148 @@
+"""The plan of the experiments, running them, and the tables made of what came out."""
+
+import json
+import sys
+
+import pytest
+
+from kws_tf.errors import KwsError
+from kws_tf.experiments import plan, runner, tables
+from kws_tf.training.fit import _WARM_UP
+
+
+def test_every_need_is_planned_and_comes_before():
+    seen = set()
+    for name, experiment in plan.experiments().items():
+        assert set(experiment.needs) <= seen
+        assert name == experiment.name
+        seen.add(name)
+
+
+def test_every_group_has_experiments():
+    assert {e.group for e in plan.experiments().values()} == set(plan.GROUPS)
+
+
+def test_the_main_table_is_complete():
+    main = [e for e in plan.experiments().values() if e.group == "main"]
+    assert {e.row for e in main} == {
+        f"{units} units, {clips}" for units in (118, 344) for clips in ("PACT", "fixed")
+    }
+    assert all(sum(e.row == row.row for e in main) == 3 for row in main)
+    for experiment in main:
+        assert experiment.train.pact == (experiment.row.endswith("PACT"))
+        assert str(experiment.train.hidden) in experiment.row
+
+
+def test_a_warm_up_that_is_shared_is_the_same():
+    every = plan.experiments()
+    for experiment in every.values():
+        if experiment.train.warm_up_run:
+            other = every[experiment.train.warm_up_run]
+            for name in _WARM_UP:
+                assert getattr(experiment.train, name) == getattr(other.train, name), name
+            assert (experiment.data, experiment.augmentation) == (other.data, other.augmentation)
+
+
+def test_chosen_brings_what_is_needed():
+    names = [e.name for e in plan.chosen((), ["344-fixed-1"])]
+    assert names == [*plan.TEACHERS, "344-pact-1", "344-fixed-1"]
+    with pytest.raises(KwsError, match="no experiment 'none'"):
+        plan.chosen((), ["none"])
+
+
+WRITES = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1]) / sys.argv[2]
+folder.mkdir(exist_ok=True)
+with open(folder.parent / "order", "a") as order:
+    print(sys.argv[2], file=order)
+if sys.argv[2] == "118-fixed-0":
+    sys.exit(2)
+(folder / "result.json").write_text("{}")
+"""
+
+
+def test_runs_in_order_skips_what_is_done_and_names_what_failed(tmp_path, capsys):
+    command = [sys.executable, "-c", WRITES, str(tmp_path)]
+    experiments = plan.chosen((), ["118-pact-0"])
+    (tmp_path / "teacher-0").mkdir()
+    (tmp_path / "teacher-0" / runner.RESULT).write_text("{}")
+    runner.run_all(experiments, tmp_path, command, jobs=2)
+    assert (tmp_path / "order").read_text().split() == ["teacher-1", "118-pact-0"]
+    with pytest.raises(KwsError, match=r"118-fixed-0 failed; .*118-fixed-0\.log says why"):
+        runner.run_all(plan.chosen((), ["118-fixed-0"]), tmp_path, command, jobs=1)
+    runner.run_all(experiments, tmp_path, command, jobs=1)
+    assert "3 of 3 experiments are done" in capsys.readouterr().out
+
+
+def trial(row, seed, correct, group="main"):
+    forms = dict.fromkeys(tables.FORMS, correct)
+    return {
+        "group": group,
+        "row": row,
+        "seed": seed,
+        "n": 1000,
+        "correct": forms,
+        "validation": {"quantized": 0.9, "float": 0.9},
+        "bytes": 80_000,
+        "arena_bytes": 11_000,
+        "parameters": 70_000,
+        "minutes": 12.3,
+        "command": "python",
+    }
+
+
+def results(pact, fixed):
+    found = {f"p{i}": trial("118 units, PACT", i, n) for i, n in enumerate(pact)}
+    return found | {f"f{i}": trial("118 units, fixed", i, n) for i, n in enumerate(fixed)}
+
+
+def test_main_table_has_trials_and_means():
+    table = tables.main_table(results((950, 960, 970), (940, 950, 930)))
+    assert "| 118 units, PACT | 1 | 960 (96.00 %)" in table
+    assert "**mean of 3** | **96.00 %** ± 1.00" in table
+    assert "**94.00 %** ± 1.00" in table
+    assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("pact", "fixed", "verdict"),
+    [
+        ((960, 961, 962), (950, 951, 952), "+1.00 points in 3 pairs"),
+        ((960, 961, 965), (950, 950, 951), "a difference"),
+        ((960, 950, 970), (959, 956, 961), "noise"),
+    ],
+)
+def test_pact_against_fixed_clips(pact, fixed, verdict):
+    assert verdict in tables.pact_sentences(results(pact, fixed))
+
+
+def test_one_pair_says_nothing():
+    assert tables.pact_sentences(results((960,), (950,))) == ""
+
+
+def test_bits_table_and_plot(tmp_path):
+    row = f"weights, 4 bits, {plan.METHODS['pact']}"
+    found = {"a": trial(row, 0, 912, "bits"), "b": trial(row.replace("4", "8"), 0, 950, "bits")}
+    assert "| weights 4 bits |  |  | 912 (91.20 %) |" in tables.bits_table(found)
+    tables.save_bits_plot(found, tmp_path / "bits.png")
+    assert (tmp_path / "bits.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_fill_replaces_between_the_marks_only():
+    text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
+    assert tables.fill(text, {"x": "new"}) == text.replace("old", "new")
+    assert tables.fill(tables.fill(text, {"x": "new"}), {"x": "old"}) == text
+    with pytest.raises(KwsError, match="no marks for 'y'"):
+        tables.fill(text, {"y": ""})
+
+
+def test_no_or_damaged_results(tmp_path):
+    with pytest.raises(KwsError, match="has no results"):
+        tables.load(tmp_path)
+    (tmp_path / "teacher-0").mkdir()
+    (tmp_path / "teacher-0" / runner.RESULT).write_text("{")
+    with pytest.raises(KwsError, match="damaged"):
+        tables.load(tmp_path)
+    (tmp_path / "teacher-0" / runner.RESULT).write_text(json.dumps({"group": "teachers"}))
+    assert tables.load(tmp_path) == {"teacher-0": {"group": "teachers"}}
