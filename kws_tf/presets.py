@@ -8,22 +8,19 @@ from kws_tf.settings import DataSettings
 
 _FEW_CLIPS = {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10}
 
+_PATIENT = {"batch_size": 64, "teacher_share": 1.0, "teacher_epochs": 12}
+
 PRESETS: dict[str, dict] = {
     "default": {},
     # The best accuracy, in hours; with --teacher, runs of the preset "teacher".
-    "full": {"float_epochs": 100, "quantized_epochs": 12, "teacher_share": 1.0},
-    "full-344": {
-        "hidden": 344,
-        "float_epochs": 40,
-        "quantized_epochs": 8,
-        "learning_rate": 2e-3,
-        "teacher_share": 1.0,
-    },
+    "full": _PATIENT | {"float_epochs": 60, "quantized_epochs": 10},
+    "full-344": _PATIENT
+    | {"hidden": 344, "float_epochs": 30, "quantized_epochs": 8, "learning_rate": 2e-3},
     "teacher": {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
     # For some thousand clips: smaller batches, so that an epoch has steps enough.
     "quick": _FEW_CLIPS,
     # For a few words of one's own among all that is said: as much unknown speech as keywords.
-    "own-words": _FEW_CLIPS | {"unknown_share": 1.0, "silence_share": 0.3},
+    "own-words": _FEW_CLIPS | {"unknown_share": 1.5, "silence_share": 0.3},
 }
 
 

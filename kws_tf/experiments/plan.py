@@ -1,6 +1,7 @@
 """Every experiment: its settings, and what has to be there before it. Imports no TensorFlow."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 
 from kws_tf.errors import KwsError
@@ -123,31 +124,43 @@ def _bits() -> list[Experiment]:
 
 def _recipe() -> list[Experiment]:
     """Short runs: the warm-up of 118 units, seed 0, judged on validation clips."""
-    short = {"float_epochs": 20, "quantized_epochs": 0, "product_dtype": "bfloat16"}
-    one_teacher = {"teacher": TEACHERS[:1]}
-    light = Augmentation(speed=0.05, warp=0.04, time_mask_ms=60.0, band_mask=4)
+    base = {
+        "float_epochs": 20,
+        "quantized_epochs": 0,
+        "batch_size": 64,
+        "teacher": TEACHERS[:1],
+        "teacher_share": 1.0,
+        "teacher_epochs": 10,
+        "product_dtype": "bfloat16",
+    }
+    light = Augmentation(speed=0.05, warp=0.04, time_mask_ms=60.0, band_mask=4, noise_share=0.6)
+    noise_and_shift = Augmentation(speed=0, warp=0, time_masks=0, band_masks=0)
     strong = Augmentation(speed=0.15, warp=0.12, time_masks=2, band_masks=2)
     trials = {
-        "no teacher": ({}, {}, None),
-        "no teacher, no label smoothing": ({"label_smoothing": 0.0}, {}, None),
-        "no teacher, dropout 0.2": ({"dropout": 0.2}, {}, None),
-        "no teacher, weight averaging 0.99": ({"averaging": 0.99}, {}, None),
-        "no teacher, no augmentation": ({}, {}, Augmentation.off()),
-        "no teacher, lighter augmentation": ({}, {}, light),
-        "no teacher, stronger augmentation": ({}, {}, strong),
-        "no teacher, unknown share 0.3": ({}, {"unknown_share": 0.3}, None),
-        "no teacher, float32 products": ({"product_dtype": "float32"}, {}, None),
-        "teacher's share 0.5": (one_teacher | {"teacher_share": 0.5}, {}, None),
-        "teacher's share 0.7": (one_teacher, {}, None),
-        "teacher's share 1": (one_teacher | {"teacher_share": 1.0}, {}, None),
-        "two teachers, share 1": ({"teacher": TEACHERS, "teacher_share": 1.0}, {}, None),
+        "base: batch 64, one teacher, share 1": ({}, {}, None),
+        "batch 256": ({"batch_size": 256}, {}, None),
+        "lighter augmentation": ({}, {}, light),
+        "noise, shift and gain only": ({}, {}, noise_and_shift),
+        "stronger augmentation": ({}, {}, strong),
+        "no augmentation": ({}, {}, Augmentation.off()),
+        "teacher's share 0.7": ({"teacher_share": 0.7}, {}, None),
+        "two teachers": ({"teacher": TEACHERS}, {}, None),
+        "no teacher": ({"teacher": ()}, {}, None),
+        "no teacher, no label smoothing": ({"teacher": (), "label_smoothing": 0.0}, {}, None),
+        "no teacher, dropout 0.2": ({"teacher": (), "dropout": 0.2}, {}, None),
+        "no teacher, unknown share 0.3": ({"teacher": ()}, {"unknown_share": 0.3}, None),
+        "weight averaging 0.99": ({"averaging": 0.99}, {}, None),
+        "greatest learning rate 1e-3": ({"learning_rate": 1e-3}, {}, None),
+        "greatest learning rate 6e-3": ({"learning_rate": 6e-3}, {}, None),
+        "float32 products": ({"product_dtype": "float32"}, {}, None),
+        "40 epochs": ({"float_epochs": 40}, {}, None),
     }
     return [
         Experiment(
             "recipe",
             row,
-            "recipe-" + "".join(c if c.isalnum() else "-" for c in row).replace("--", "-"),
-            TrainSettings(**(short | train)),
+            "recipe-" + re.sub("[^a-z0-9]+", "-", row.lower()),
+            TrainSettings(**(base | train)),
             DataSettings(**data),
             augmentation or Augmentation(),
             tested=False,

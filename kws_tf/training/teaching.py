@@ -51,9 +51,9 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
     folder = teacher.path / "posteriors"
     files = [folder / f"{digest.hexdigest()[:16]}-{epoch}.npy" for epoch in range(epochs)]
     missing = [epoch for epoch, path in enumerate(files) if not path.exists()]
+    ask = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
     for epoch in progress(missing, len(missing), f"asking {teacher.path.name}, epochs"):
         batches = batches_from(epoch)
-        ask = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
         said = [ask(features) for features, _ in batches.dataset.take(batches.steps)]
         _save(files[epoch], np.stack(said).astype(np.float16))
     return files
