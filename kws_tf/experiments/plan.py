@@ -4,14 +4,15 @@ import dataclasses
 import re
 from dataclasses import dataclass, field
 
+from kws_tf import presets
 from kws_tf.errors import KwsError
-from kws_tf.presets import PRESETS
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 
 SEEDS = (0, 1, 2)
 TEACHERS = ("teacher-0", "teacher-1")
 WEIGHT_BITS = (8, 6, 5, 4, 3, 2)
 ACTIVATION_BITS = (8, 6, 5, 4)
+_FULL = presets.settings(Augmentation, "full")
 METHODS = {
     "ptq": "post-training quantization",
     "fixed": "fine-tuned, fixed clips",
@@ -49,7 +50,7 @@ class Experiment:
 
 def _settings(preset: str = "full", **changes) -> TrainSettings:
     common = {"teacher": TEACHERS, "product_dtype": "bfloat16"}
-    return TrainSettings(**(PRESETS[preset] | common | changes))
+    return presets.settings(TrainSettings, preset, **(common | changes))
 
 
 def _teachers() -> list[Experiment]:
@@ -58,7 +59,7 @@ def _teachers() -> list[Experiment]:
             "teachers",
             "teacher",
             name,
-            TrainSettings(**PRESETS["teacher"], seed=seed),
+            presets.settings(TrainSettings, "teacher", seed=seed),
             tested=False,
         )
         for seed, name in enumerate(TEACHERS)
@@ -76,7 +77,8 @@ def _main() -> list[Experiment]:
             ):
                 row = f"{units} units, {clips}"
                 name = f"{units}-{clips.lower()}-{seed}"
-                found.append(Experiment("main", row, name, _settings(preset, seed=seed, **changes)))
+                settings = _settings(preset, seed=seed, **changes)
+                found.append(Experiment("main", row, name, settings, augmentation=_FULL))
     for seed in SEEDS:
         # The teachers hear log-mel features, not these.
         mfcc = dataclasses.replace(_settings(seed=seed), teacher=())
@@ -87,6 +89,7 @@ def _main() -> list[Experiment]:
                 f"118-mfcc10-{seed}",
                 mfcc,
                 DataSettings(front_end="mfcc10"),
+                _FULL,
             )
         )
         for clips in ("PACT", "fixed"):
@@ -97,7 +100,7 @@ def _main() -> list[Experiment]:
                 warm_up_run=f"118-pact-{seed}",
             )
             row, name = f"118 units, {clips}, paper", f"118-paper-{clips.lower()}-{seed}"
-            found.append(Experiment("paper", row, name, settings))
+            found.append(Experiment("paper", row, name, settings, augmentation=_FULL))
     return found
 
 
@@ -116,9 +119,8 @@ def _bits() -> list[Experiment]:
                 pact=method == "pact", warm_up_run="118-pact-0", **(changes | more)
             )
             name = f"{what}-{bits}-{method}"
-            found.append(
-                Experiment("bits", f"{what}, {bits} bits, {METHODS[method]}", name, settings)
-            )
+            row = f"{what}, {bits} bits, {METHODS[method]}"
+            found.append(Experiment("bits", row, name, settings, augmentation=_FULL))
     return found
 
 

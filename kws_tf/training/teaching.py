@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +54,11 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
     files = [folder / f"{digest.hexdigest()[:16]}-{epoch}.npy" for epoch in range(epochs)]
     missing = [epoch for epoch, path in enumerate(files) if not path.exists()]
     ask = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
+    # In any order, so that runs that begin together share the work.
+    random.Random(os.getpid()).shuffle(missing)
     for epoch in progress(missing, len(missing), f"asking {teacher.path.name}, epochs"):
+        if files[epoch].exists():
+            continue
         batches = batches_from(epoch)
         said = [ask(features) for features, _ in batches.dataset.take(batches.steps)]
         _save(files[epoch], np.stack(said).astype(np.float16))
@@ -60,7 +66,7 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
 
 
 def _save(path: Path, values: np.ndarray) -> None:
-    temporary = path.with_suffix(".part.npy")
+    temporary = path.with_suffix(f".{os.getpid()}.npy")
     try:
         path.parent.mkdir(exist_ok=True)
         np.save(temporary, values)
