@@ -6,6 +6,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+from kws_tf.conversion import flatbuffer
 from kws_tf.errors import KwsError
 
 _DTYPES = {
@@ -40,24 +41,15 @@ class Graph:
     """
 
     def __init__(self, model: bytes, where: str = "the model"):
-        if model[4:8] != b"TFL3":
-            raise KwsError(
-                f"{where} is not a .tflite file (the mark TFL3 is missing); give one that "
-                "scripts/convert.py wrote"
-            )
-        try:
-            self.object = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
-            self.main = self.object.subgraphs[0]
-            self.names = [self._name(op) for op in self.main.operators]
-        except Exception as error:  # the generated parser raises whatever broken offsets lead to
-            raise KwsError(f"{where} is damaged; convert the run anew") from error
+        self.object = flatbuffer.parse(model, where)
+        self.main = self.object.subgraphs[0]
+        self.names = [self._name(op) for op in self.main.operators]
         self.lstm = self._only("UNIDIRECTIONAL_SEQUENCE_LSTM", where)
         self.slice = self._only("STRIDED_SLICE", where)
         self.dense = self._only("FULLY_CONNECTED", where)
 
     def _name(self, operator) -> str:
-        code = self.object.operatorCodes[operator.opcodeIndex]
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        number = flatbuffer.operator_number(self.object, operator)
         return OPERATOR_NAMES.get(number, f"operator {number}")
 
     def _only(self, name: str, where: str):

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kws_tf.conversion.flatbuffer import check_mark
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
@@ -71,11 +72,7 @@ def load(model_path: Path) -> Manifest:
             f"cannot read the model {model_path} ({error.strerror}); give a .tflite file "
             "that scripts/convert.py wrote"
         ) from error
-    if model[4:8] != b"TFL3":
-        raise KwsError(
-            f"{model_path} is not a .tflite file (the mark TFL3 is missing); give one that "
-            "scripts/convert.py wrote"
-        )
+    check_mark(model, str(model_path))
     try:
         values = json.loads(path.read_text())
         if values.pop("format") != FORMAT:

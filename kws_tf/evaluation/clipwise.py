@@ -9,8 +9,8 @@ from queue import SimpleQueue
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
 
+from kws_tf.conversion import flatbuffer
 from kws_tf.errors import KwsError
 from kws_tf.progress import progress
 
@@ -52,9 +52,6 @@ class InputFormat:
 def input_format(model: bytes, where: str) -> InputFormat:
     """Reads the input's format, and all of the file with it.
 
-    TFLite's Python package does not verify a file and crashes on a damaged one, so it has to
-    pass this first.
-
     Args:
         model: The .tflite file's content.
         where: What to call it in errors.
@@ -62,21 +59,13 @@ def input_format(model: bytes, where: str) -> InputFormat:
     Raises:
         KwsError: If it is no .tflite file or a damaged one.
     """
-    if model[4:8] != b"TFL3":
-        raise KwsError(
-            f"{where} is not a .tflite file (the mark TFL3 is missing); give one that "
-            "scripts/convert.py wrote"
-        )
-    try:
-        graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(model)).subgraphs[0]
-        tensor = graph.tensors[graph.inputs[0]]
-        shape = tuple(int(size) for size in tensor.shape)
-        format_ = tensor.quantization
-        is_quantized = format_ is not None and format_.scale is not None and len(format_.scale)
-        scale, zero = (format_.scale[0], format_.zeroPoint[0]) if is_quantized else (0.0, 0)
-        return InputFormat(shape, tensor.type == schema.TensorType.INT8, float(scale), int(zero))
-    except Exception as error:  # the generated parser raises whatever broken offsets lead to
-        raise KwsError(f"{where} is truncated or damaged; convert the run anew") from error
+    graph = flatbuffer.parse(model, where).subgraphs[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    shape = tuple(int(size) for size in tensor.shape)
+    format_ = tensor.quantization
+    is_quantized = format_ is not None and format_.scale is not None and len(format_.scale)
+    scale, zero = (format_.scale[0], format_.zeroPoint[0]) if is_quantized else (0.0, 0)
+    return InputFormat(shape, tensor.type == schema.TensorType.INT8, float(scale), int(zero))
 
 
 def check_inputs(model: bytes, inputs: np.ndarray, where: str) -> None:

@@ -14,12 +14,14 @@ a fraction of the cost:
   quantized forward products never are: they are exact.
 """
 
+import functools
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from kws_tf.model import runtimes
 from kws_tf.model.exact_matmul import away_from_zero, requantization
+from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
 _Q12 = 2.0**12
@@ -157,6 +159,13 @@ def _compiled(dtype):
     if tf.executing_eagerly() or dtype != tf.float32:
         return lambda function: function
     return tf.function(jit_compile=True)
+
+
+@functools.cache
+def start_compiler() -> None:
+    """Starts XLA, which else would tell of it on stderr later, whatever the log level."""
+    with captured_stderr():
+        tf.function(lambda: tf.zeros([]) + 1.0, jit_compile=True)()
 
 
 def _forward(input_products, multiply, activate):

@@ -45,8 +45,22 @@ class ClipRange(keras.constraints.Constraint):
         return {"low": self.low, "high": self.high}
 
 
+class _Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
+    """What all quantizers share: they are what their arguments are."""
+
+    @classmethod
+    def from_config(cls, config):
+        """Restores a quantizer from ``get_config``."""
+        return cls(**config)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    __hash__ = None
+
+
 @keras.utils.register_keras_serializable("kws_tf")
-class PactQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+class PactQuantizer(_Quantizer):
     """Symmetric PACT: a trainable clip that is the range of an integer grid.
 
     Value: ``y = sign(x) (|x| - ||x| - clip| + clip) / 2``, which limits x to +-clip, rounded to
@@ -139,16 +153,6 @@ class PactQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "l2": self.l2,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        """Restores a quantizer from ``get_config``."""
-        return cls(**config)
-
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    __hash__ = None
-
 
 @keras.utils.register_keras_serializable("kws_tf")
 class CellQuantizer(PactQuantizer):
@@ -205,7 +209,7 @@ class CellQuantizer(PactQuantizer):
 
 
 @keras.utils.register_keras_serializable("kws_tf")
-class FixedPointQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+class FixedPointQuantizer(_Quantizer):
     """A fixed-point format without variables, such as Q3.12: 16 bits, 12 of them fractional.
 
     Saturates at the ends; the gradient passes straight through, also where it saturates: the
@@ -236,13 +240,3 @@ class FixedPointQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     def get_config(self):
         """Returns the arguments."""
         return {"fraction_bits": self.fraction_bits, "bits": self.bits}
-
-    @classmethod
-    def from_config(cls, config):
-        """Restores a quantizer from ``get_config``."""
-        return cls(**config)
-
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    __hash__ = None

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from kws_tf.conversion import flatbuffer
 from kws_tf.errors import KwsError
 from kws_tf.reference import activations as act
 from kws_tf.reference import fixed_point as fx
@@ -296,24 +297,14 @@ class _TflmStep(_Step):
 
 def _read(model: str | Path | bytes) -> IntegerModel:
     from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.tools import flatbuffer_utils
 
     where = "The model" if isinstance(model, bytes | bytearray) else f"{model}"
     try:
         data = model if isinstance(model, bytes | bytearray) else Path(model).read_bytes()
     except OSError as error:
         raise KwsError(f"Cannot read the model {model}: {error.strerror}.") from error
-    if data[4:8] != b"TFL3":
-        raise KwsError(f"{where} is not a .tflite file: it lacks the mark TFL3.")
-    try:
-        graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
-    except Exception as error:  # the generated parser raises whatever broken offsets lead to
-        raise KwsError(f"{where} is damaged: convert it again.") from error
+    graph = flatbuffer.parse(data, where)
     tensors = graph.subgraphs[0].tensors
-
-    def code(operator):
-        entry = graph.operatorCodes[operator.opcodeIndex]
-        return max(entry.builtinCode, entry.deprecatedBuiltinCode)
 
     builtin = schema.BuiltinOperator
     expected = [
@@ -323,7 +314,10 @@ def _read(model: str | Path | bytes) -> IntegerModel:
         builtin.SOFTMAX,
     ]
     operators = graph.subgraphs[0].operators
-    if len(graph.subgraphs) != 1 or [code(operator) for operator in operators] != expected:
+    if (
+        len(graph.subgraphs) != 1
+        or [flatbuffer.operator_number(graph, operator) for operator in operators] != expected
+    ):
         raise KwsError(
             f"{where} is not the graph fused LSTM, slice, dense, softmax: convert a tf_keras LSTM "
             "classifier to full int8."

@@ -1,0 +1,1 @@
+"""A run as one HTML page that needs no network: curves, clips, histograms, errors, the proof."""

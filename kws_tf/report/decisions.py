@@ -1,0 +1,65 @@
+"""What the run's model decides on labelled clips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kws_tf.conversion import manifest as manifests
+from kws_tf.evaluation import interpreter, metrics
+from kws_tf.evaluation.labelled import LabelledFeatures, quantize
+from kws_tf.evaluation.metrics import Metrics
+from kws_tf.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions of one model.
+
+    Attributes:
+        model: Which model, in words.
+        clips: What it decided on.
+        posteriors: [clips, classes], in [0, 1].
+        metrics: The decisions counted.
+    """
+
+    model: str
+    clips: LabelledFeatures
+    posteriors: np.ndarray
+    metrics: Metrics
+
+    @property
+    def decided(self) -> np.ndarray:
+        """The decisions, int64 [clips]."""
+        return metrics.decisions(self.posteriors)
+
+    def mistakes(self, number: int = 10) -> list[tuple[str, str, int]]:
+        """Returns the most frequent mistakes: truth, decision, count."""
+        labels, confusion = self.metrics.labels, self.metrics.confusion
+        wrong = np.argwhere(confusion * (1 - np.eye(len(labels), dtype=int)))
+        rows = [(labels[i], labels[j], int(confusion[i, j])) for i, j in wrong]
+        return sorted(rows, key=lambda row: -row[2])[:number]
+
+
+def decide(run: RunFolder, model, clips: LabelledFeatures) -> Decisions:
+    """Runs the converted model under TFLite or, before conversion, the quantized Keras model.
+
+    Args:
+        run: The run.
+        model: Its quantized Keras model.
+        clips: Of the run's labels and front end.
+
+    Raises:
+        KwsError: If the converted model is damaged or not the one that its manifest describes.
+    """
+    if run.model_file.exists():
+        name, file = "TFLite int8", run.model_file
+        inputs = quantize(clips.features, manifests.load(file))
+        outputs = interpreter.run(file.read_bytes(), inputs, where=str(file)).outputs[0]
+        posteriors = (outputs.astype(np.float32) + 128) / 256  # softmax's fixed format
+    else:
+        name = "fake-quant Keras"
+        logits = model.predict(clips.features, batch_size=256, verbose=0)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        posteriors = exponentials / exponentials.sum(axis=1, keepdims=True)
+    counted = metrics.measure(metrics.decisions(posteriors), clips.labels, run.labels())
+    return Decisions(name, clips, posteriors, counted)
