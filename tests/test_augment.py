@@ -201,6 +201,31 @@ def test_noise_on_records_is_noise_on_audio():
     assert abs(from_records - from_audio).mean() < 0.05
 
 
+def test_another_clip_is_mixed_in_by_power_and_by_samples():
+    settings = only(mix_share=1.0, mix_volume=0.5)
+    values = pictures()
+    volume = augment.other_volumes(
+        6, tf.random.experimental.stateless_split(SEED, 6)[5], settings
+    ).numpy()
+    assert 0 < volume.min() and volume.max() <= 0.5
+    power = mel_power(plain(values), STORED).numpy()
+    mixed = power + volume[:, None, None] ** 2 * np.roll(power, 1, 0)
+    np.testing.assert_allclose(
+        mel_power(on_pictures(values, settings), STORED), mixed, rtol=1e-3, atol=1e-6
+    )
+    samples = white()
+    volume = augment.other_volumes(
+        4, tf.random.experimental.stateless_split(SEED, 4)[3], settings
+    ).numpy()
+    wanted = samples + volume[:, None] * np.roll(samples, 1, 0)
+    np.testing.assert_allclose(on_samples(samples, settings), wanted.clip(-1, 1), atol=1e-6)
+
+
+def test_as_many_clips_as_wanted_get_another_one():
+    drawn = augment.other_volumes(4000, SEED, only(mix_share=0.3, mix_volume=0.5)).numpy()
+    assert np.mean(drawn > 0) == pytest.approx(0.3, abs=0.03)
+
+
 def test_volumes():
     silence = tf.constant([True] * 500 + [False] * 1500)
     volume = augment.volumes(silence, SEED, only(noise_share=0.8, noise_volume=0.1)).numpy()

@@ -37,6 +37,17 @@ def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Te
     return tf.random.stateless_uniform([batch], seed, -limit, limit)
 
 
+def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
+    """Draws the amplitude at which each clip gets its neighbour in the batch, float32 [batch].
+
+    A teacher says what the mixture is (Beyer et al., arXiv 2106.05237, section 3); without one the
+    clip keeps its label.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    level = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.mix_volume)
+    return tf.where(tf.random.stateless_uniform([batch], seeds[1]) < settings.mix_share, level, 0.0)
+
+
 def resample(
     values: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor, frames: int, step: int
 ) -> tf.Tensor:
@@ -109,7 +120,7 @@ def augment_pictures(
     Returns:
         float32 [batch, frames, bands], nats.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 5)
+    seeds = tf.random.experimental.stateless_split(seed, 6)
     batch, frames = tf.shape(pictures)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
     shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
@@ -120,6 +131,8 @@ def augment_pictures(
     speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
         from_picture(moved, stored), stored
     )
+    mixed_in = other_volumes(batch, seeds[5], settings)[:, None, None]
+    speech += tf.where(silence[:, None, None], 0.0, tf.square(mixed_in) * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[3], settings)[:, None, None]
     return log_power(speech + tf.square(volume) * noise_power, stored)
 
@@ -145,7 +158,7 @@ def augment_samples(
     Returns:
         float32 [batch, samples], limited to [-1, 1].
     """
-    seeds = tf.random.experimental.stateless_split(seed, 3)
+    seeds = tf.random.experimental.stateless_split(seed, 4)
     batch, length = tf.shape(samples)[0], samples.shape[1]
     limit = round(settings.shift_ms * sample_rate / 1000)
     shift = tf.random.stateless_uniform([batch], seeds[0], 0, 2 * limit + 1, tf.int32)
@@ -158,6 +171,8 @@ def augment_samples(
     )
     gain = tf.pow(10.0, gains_db(batch, seeds[1], settings) / 20.0)[:, None]
     speech = tf.where(silence[:, None], 0.0, gain * shifted)
+    mixed_in = other_volumes(batch, seeds[3], settings)[:, None]
+    speech += tf.where(silence[:, None], 0.0, mixed_in * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[2], settings)[:, None]
     return tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
 
