@@ -48,7 +48,13 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
             "scripts/evaluate.py on it, with --runtime tflite and --runtime micro"
         )
     settings = read_json(run.settings_file)
-    settings.pop("data_dir")
+    for place in ("data_dir", "data_digest"):
+        settings.pop(place, None)
+    for other in ("teacher", "warm_up_run"):  # names of runs, without where they lie
+        value = settings["train"].get(other)
+        if value:
+            names = [Path(path).name for path in ([value] if isinstance(value, str) else value)]
+            settings["train"][other] = names
     chosen = np.concatenate(
         [
             np.flatnonzero(clips.labels == label)[:SAMPLE_CLIPS_A_CLASS]

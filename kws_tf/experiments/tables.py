@@ -19,6 +19,7 @@ FORMS = {
 # Student's t, 97.5 %, for n paired differences.
 _T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
+_NOT_YET = "(not run yet)"
 ORIGINAL = (
     ("QuantizedLSTM, 118 units, PACT", (88.35, 89.77, 89.18)),
     ("QuantizedLSTM, 118 units, fixed clips", (89.30, 89.47, 90.28)),
@@ -146,7 +147,7 @@ def pact_sentences(results: dict) -> str:
             f"{len(differences)} pairs of the same warm-up (95 % interval {mean - reach:+.2f} to "
             f"{mean + reach:+.2f}): {verdict}."
         )
-    return " ".join(sentences)
+    return " ".join(sentences) or _NOT_YET
 
 
 def recipe_table(results: dict) -> str:
@@ -154,6 +155,8 @@ def recipe_table(results: dict) -> str:
     rows = [
         (t["validation"]["float"], row, t) for row, (t,) in _of_group(results, "recipe").items()
     ]
+    if not rows:
+        return _NOT_YET
     lines = [
         "| 118 units, 20 epochs of warm-up | seed | validation | command |",
         "|---|---|---|---|",
@@ -166,6 +169,8 @@ def recipe_table(results: dict) -> str:
 def bits_table(results: dict) -> str:
     """Returns accuracy at lower widths, a row a width, a column a method."""
     found = _of_group(results, "bits")
+    if not found:
+        return _NOT_YET
     lines = ["| TFLite int8 | " + " | ".join(METHODS.values()) + " |", "|---" * 4 + "|"]
     for what, widths in (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS[1:])):
         for bits in widths:
@@ -173,7 +178,7 @@ def bits_table(results: dict) -> str:
             if any(cells):
                 texts = [_share(*c) if c else "" for c in cells]
                 lines.append(f"| {what} {bits} bits | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "![TFLite accuracy against bits](bits.png)"])
 
 
 def _bits_share(found: dict, what: str, bits: int, method: str):
@@ -182,12 +187,17 @@ def _bits_share(found: dict, what: str, bits: int, method: str):
 
 
 def save_bits_plot(results: dict, path: Path) -> None:
-    """Draws accuracy against width for each method, weights and activations side by side."""
+    """Draws accuracy against width for each method, weights and activations side by side.
+
+    Where there are no such results, nothing is written.
+    """
     import io
 
     from matplotlib.figure import Figure
 
     found = _of_group(results, "bits")
+    if not found:
+        return
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2"}
