@@ -29,6 +29,6 @@ def folder_digest(folder: Path) -> str:
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
-            digest.update(os.fsencode(path.relative_to(folder)))
-            digest.update(f"\0{path.stat().st_size}\0".encode())
+            size = path.stat().st_size if path.exists() else 0
+            digest.update(os.fsencode(path.relative_to(folder)) + f"\0{size}\0".encode())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 from dataclasses import dataclass, field, fields
 
-from kws_tf.data.labels import KEYWORDS
+from kws_tf.data.labels import KEYWORDS, class_names, clean_word
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FRONT_ENDS
 
@@ -73,12 +73,22 @@ class DataSettings:
     """Which clips make the task."""
 
     words: tuple[str, ...] = _option(KEYWORDS, "keywords, separated by commas")
+    window_ms: float = _option(
+        1000.0, "length of the audio a decision is made on, ms; a word must fit", 500, 2000
+    )
+    synthetic_per_word: int = _option(
+        -1, "clips of each word to synthesise; -1 fills words up to 300 clips, 0 turns it off", -1
+    )
     front_end: str = _option("logmel40", "front end", choices=tuple(FRONT_ENDS))
     unknown_share: float = _option(0.1, "unknown clips an epoch, relative to keyword clips", 0, 10)
     silence_share: float = _option(0.1, "silent clips an epoch, relative to keyword clips", 0, 10)
     mix_down: bool = _option(False, "mix stereo files down instead of refusing them")
 
-    __post_init__ = _check
+    def __post_init__(self):
+        """Checks every value; spells the words in one way."""
+        _check(self)
+        object.__setattr__(self, "words", tuple(map(clean_word, self.words)))
+        class_names(self.words)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import _bootstrap  # noqa: F401
 
 from kws_tf import cli
 from kws_tf.frontend.config import FRONT_ENDS, front_end
+from kws_tf.settings import DataSettings
 
 
 def main() -> None:
@@ -21,6 +22,13 @@ def main() -> None:
     )
     parser.add_argument(
         "--front-end", default="logmel40", metavar="NAME", help=f"one of {', '.join(FRONT_ENDS)}"
+    )
+    parser.add_argument(
+        "--window-ms",
+        type=float,
+        default=1000.0,
+        metavar="X",
+        help="length of a clip, ms; as --window-ms of train.py",
     )
     parser.add_argument(
         "--shards", type=int, default=8, metavar="N", help="files of training records"
@@ -34,7 +42,9 @@ def main() -> None:
         "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
     )
     options = parser.parse_args()
-    config = front_end(options.front_end)
+    # Checked as train.py does.
+    task = DataSettings(front_end=options.front_end, window_ms=options.window_ms)
+    config = front_end(task.front_end, task.window_ms)
     words = options.words.split(",") if options.words else None
 
     from kws_tf.data.extract import extract

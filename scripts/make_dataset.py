@@ -46,7 +46,11 @@ def main() -> None:
         help="clips of each other word over all partitions",
     )
     parser.add_argument(
-        "--seconds", type=float, default=defaults.seconds, help="length of a clip in seconds"
+        "--window-ms",
+        type=float,
+        default=1000 * defaults.seconds,
+        metavar="X",
+        help="length of a clip, ms; as --window-ms of train.py",
     )
     parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of all chance")
     parser.add_argument(
@@ -54,6 +58,7 @@ def main() -> None:
     )
     arguments = vars(parser.parse_args())
     out, jobs = arguments.pop("out"), arguments.pop("jobs")
+    arguments["seconds"] = arguments.pop("window_ms") / 1000
     folder = make_dataset(out, SynthesisSettings(**arguments), jobs)
 
     table = count_clips(folder)

@@ -19,8 +19,16 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 NAMES = sorted(path.name for path in SCRIPTS.glob("[!_]*.py"))
 OPTIONS = (
     *("--words", ",".join(WORDS), "--hidden", 8, "--batch-size", 16, "--quiet"),
-    *("--float-epochs", 1, "--quantized-epochs", 1),
+    *("--float-epochs", 1, "--quantized-epochs", 1, "--synthetic-per-word", 0),
 )
+
+
+@pytest.fixture(autouse=True)
+def no_measuring(monkeypatch):
+    """Spares the process that measures how long words are."""
+    from kws_tf.audio import synthesis
+
+    monkeypatch.setattr(synthesis, "fitting_window", lambda words: 1000)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +160,20 @@ def test_train_again_resumes(run, audio, call):
     assert code == 0
     assert f"run folder: {run}" in text
     assert (run / "history.json").read_bytes() == before
+
+
+def test_a_moved_data_folder_resumes(run, audio, call, tmp_path):
+    before = (run / "history.json").read_bytes()
+    moved = shutil.copytree(audio, tmp_path / "moved")
+    code, _, _ = call("train", "--data-dir", moved, "--run-dir", run, *OPTIONS)
+    assert code == 0
+    assert (run / "history.json").read_bytes() == before
+    assert json.loads((run / "settings.json").read_text())["data_dir"] == str(moved)
+    write_wav(moved / "up" / "0_nohash_0.wav", np.zeros(16000))  # now they are other data
+    shutil.move(moved, tmp_path / "again")
+    code, _, errors = call("train", "--data-dir", tmp_path / "again", "--run-dir", run, *OPTIONS)
+    assert code == 2
+    assert "other settings" in errors
 
 
 def test_train_without_data_synthesises(refused, monkeypatch, tmp_path):

@@ -15,21 +15,18 @@ import json
 import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import unicodedata
 import wave
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from kws_tf.audio.fresh_process import call as _in_fresh_process
 from kws_tf.audio.speech_commands import (
     NOISE_FOLDER,
     PARTITIONS,
@@ -39,7 +36,7 @@ from kws_tf.audio.speech_commands import (
     partition_of,
     scan,
 )
-from kws_tf.data.labels import KEYWORDS, SILENCE, UNKNOWN
+from kws_tf.data.labels import KEYWORDS, SILENCE, UNKNOWN, clean_word, word_key
 from kws_tf.errors import KwsError
 
 UNKNOWN_WORDS = (
@@ -95,7 +92,10 @@ VARIANTS = {
     ),
 }
 
+SHORTEST_WINDOW_MS, LONGEST_WINDOW_MS = 1000, 2000  # of those chosen by the words
 _CLIPS_PER_BATCH = 256
+_CUT, _CUT_SHARE = " (cut)", (0.3, 0.65)  # what is left of a cut word
+_BARELY, _ROOM = 0.1, 0.4  # seconds of a window beside the word: at least, and better
 _CLIPS_PER_SPEAKER = 1.5  # of one word
 _FASTEST_RATE = 300  # words a minute; beyond it words blur
 _BACKGROUND_DBFS = -25.0
@@ -114,10 +114,12 @@ class SynthesisSettings:
     """What is spoken, how often, and in which format. The settings determine every byte.
 
     Attributes:
-        words: The keywords; lower-cased.
+        words: The keywords, in the spelling that names their folders.
         unknown_words: Other words, for the unknown class; keywords among them are left out.
         clips_per_word: Clips of each keyword over all partitions, at least 3.
         clips_per_unknown_word: Clips of each other word over all partitions, at least 3.
+        cut_words: Whether parts of the keywords, as in a window that a word enters or leaves, are
+            made for the unknown class as well, in folders ``<word> (cut)``.
         validation_share: Share of a word's clips spoken by validation voices.
         testing_share: Share of a word's clips spoken by testing voices.
         seed: Any integer; another seed gives other speakers and clips.
@@ -139,18 +141,23 @@ class SynthesisSettings:
     sample_rate: int = 16_000
     seconds: float = 1.0
     noise_seconds: float = 30.0
+    cut_words: bool = False
 
     def __post_init__(self):
         """Normalises the words and checks every value."""
         words = tuple(_checked_word(word) for word in self.words)
-        unknown = tuple(dict.fromkeys(_checked_word(word) for word in self.unknown_words))
         if not words:
             raise KwsError("no word to synthesise; give at least one")
-        repeated = [word for word, count in Counter(words).items() if count > 1]
-        if repeated:
-            raise KwsError(f"the word '{repeated[0]}' is given twice; give each word once")
+        keys: set[str] = set()
+        for word in words:
+            if word_key(word) in keys:
+                raise KwsError(f"the word '{word}' is given twice; give each word once")
+            keys.add(word_key(word))
+        unknown = {word_key(word): word for word in map(_checked_word, self.unknown_words)}
         object.__setattr__(self, "words", words)
-        object.__setattr__(self, "unknown_words", tuple(w for w in unknown if w not in words))
+        object.__setattr__(
+            self, "unknown_words", tuple(word for key, word in unknown.items() if key not in keys)
+        )
         for name in ("clips_per_word", "clips_per_unknown_word"):
             if getattr(self, name) < 3:
                 raise KwsError(f"{name} is {getattr(self, name)}; 3 partitions need at least 3")
@@ -171,6 +178,12 @@ class SynthesisSettings:
     def digest(self) -> str:
         """Ten hex digits that name these settings, fit for the name of a cache folder."""
         return hashlib.sha256(json.dumps(_description(self)).encode()).hexdigest()[:10]
+
+    @property
+    def other_words(self) -> tuple[str, ...]:
+        """All words of the unknown class."""
+        cut = tuple(word + _CUT for word in self.words) if self.cut_words else ()
+        return self.unknown_words + cut
 
     def counts(self, word: str) -> dict[str, int]:
         """Returns how many clips of a word each partition gets, at least one each."""
@@ -234,9 +247,6 @@ def make_dataset(
     nowhere else but in the testing partition) and ``dataset.json`` (the settings). It appears
     under its name only when complete.
 
-    Callers that are scripts need the usual ``if __name__ == "__main__"`` guard, because
-    processes are started by ``spawn``.
-
     Args:
         target_dir: Folder to make; it must be absent, empty, or made earlier with the same
             settings, in which case it is returned at once.
@@ -292,6 +302,47 @@ def count_clips(dataset_dir: str | os.PathLike) -> dict[str, dict[str, int]]:
     return table
 
 
+def say(
+    text: str, out: str | os.PathLike, voice: str = "en+f4", rate: float = 150, pause: float = 0.8
+) -> list[tuple[str, float, float]]:
+    """Speaks a text into a WAV file of 16 kHz, over faint noise.
+
+    Args:
+        text: What to say; its parts are separated by commas.
+        out: The file.
+        voice: ``accent+variant``, as espeak-ng names it.
+        rate: Words a minute, 80 to 450.
+        pause: Time before, after and between the parts, seconds.
+
+    Returns:
+        Each part with the seconds at which it begins and ends.
+
+    Raises:
+        KwsError: If there is nothing to say, it cannot be spoken, or a value is out of range.
+    """
+    parts = [_checked_word(part) for part in text.split(",") if part.strip()]
+    if not parts or not 80 <= rate <= 450 or not 0 <= pause <= 10:
+        raise KwsError("give words to say, a rate of 80 to 450 and a pause of 0 to 10 s")
+    sample_rate = SynthesisSettings.sample_rate
+    silence = np.zeros(round(pause * sample_rate))
+    pieces, spans = [silence], []
+    for part, spoken in zip(parts, _in_fresh_process(_speak, parts, voice, rate), strict=True):
+        spoken = _resampled(spoken, sample_rate / Espeak.sample_rate)
+        start = sum(map(len, pieces)) / sample_rate
+        spans.append((part, start, start + len(spoken) / sample_rate))
+        pieces += [spoken, silence]
+    samples = np.concatenate(pieces)
+    samples *= _gain(-19) / np.sqrt(np.mean(samples[samples != 0] ** 2))
+    samples += _coloured_noise(_rng(text), SynthesisSettings(), len(samples), 1) * _gain(-55)
+    _write_wav(Path(out), samples, sample_rate)
+    return spans
+
+
+def _speak(parts: list[str], voice: str, rate: float) -> list[np.ndarray]:
+    espeak = Espeak()
+    return [espeak.speak(part, voice, rate) for part in parts]
+
+
 def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
     """Returns each partition's speakers, female and male in turn, no variant in two partitions."""
     speakers = {}
@@ -317,7 +368,7 @@ def plan(settings: SynthesisSettings) -> list[Utterance]:
     """Returns every clip of the data set, speaker by speaker."""
     speakers = cast(settings)
     clips = []
-    for word in settings.words + settings.unknown_words:
+    for word in settings.words + settings.other_words:
         for partition, number in settings.counts(word).items():
             # Rare words are not always spoken by the same few.
             order = _rng(settings.seed, word, partition).permutation(len(speakers[partition]))
@@ -375,6 +426,12 @@ class Espeak:
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
             *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
         ]
+        library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
         library.espeak_ng_SetRandSeed(1)
         self._library = library
@@ -402,8 +459,7 @@ class Espeak:
         Raises:
             KwsError: espeak-ng does not know the voice or says nothing.
         """
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise KwsError(f"espeak-ng has no voice '{voice}'; reinstall espeakng-loader")
+        self._set_voice(voice)
         for parameter, value in (
             (self._RATE, rate),
             (self._VOLUME, 60),  # loud variants overload at the usual 100
@@ -412,7 +468,7 @@ class Espeak:
         ):
             self._library.espeak_SetParameter(parameter, round(value), 0)
         self._pieces.clear()
-        encoded = text.encode()
+        encoded = _text(text)
         failed = self._library.espeak_Synth(
             encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
         )
@@ -422,17 +478,86 @@ class Espeak:
             raise KwsError(f"espeak-ng cannot speak '{text}'; choose another word")
         return samples[loud[0] : loud[-1] + 1]
 
+    def phonemes(self, text: str, voice: str = "en") -> tuple[str, ...]:
+        """Returns how a text is spoken: espeak-ng's names of phonemes, without stress and tone."""
+        self._set_voice(voice)
+        rest, found = ctypes.c_char_p(_text(text)), []
+        while rest.value:  # a clause at a time
+            clause = self._library.espeak_TextToPhonemes(
+                ctypes.byref(rest), self._CHARS_UTF8, ord("|") << 8
+            )
+            found += (clause or b"").decode().replace(" ", "|").split("|")
+        # Stress comes before a name; a digit or # after it is a variant of the same phoneme.
+        plain = (name.lstrip("',%=") for name in found)
+        return tuple(name.rstrip("#23") or name for name in plain if name)
+
+    def _set_voice(self, voice: str) -> None:
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise KwsError(
+                f"espeak-ng has no voice '{voice}'; choose one of its own, such as en+f4"
+            )
+
+
+def _text(word: str) -> bytes:
+    """Returns what to speak: names of folders may have underscores for spaces."""
+    return word.replace("_", " ").encode()
+
+
+def fitting_window(words: Sequence[str]) -> int:
+    """Returns the window for these words: 1,000 ms, or more where the longest needs it.
+
+    It holds the word, spoken by a neutral voice and not in haste, for as long as three decisions
+    of the device take, whose posteriors are averaged.
+
+    Args:
+        words: The keywords; those that cannot be spoken do not count.
+
+    Raises:
+        KwsError: If a word is too long for the longest window.
+    """
+    spoken = [word for word in map(clean_word, words) if can_speak(word)]
+    if not spoken:
+        return SHORTEST_WINDOW_MS
+    return _in_fresh_process(_check_length, spoken, LONGEST_WINDOW_MS / 1000)
+
+
+def _check_length(words: Sequence[str], seconds: float) -> int:
+    """Returns the window for the longest word, ms; refuses words that a clip barely holds."""
+    espeak = Espeak()
+    lengths = {w: len(espeak.speak(w, "en+m3", 150)) / espeak.sample_rate for w in words}
+    word, longest = max(lengths.items(), key=lambda item: item[1])
+    window = max(SHORTEST_WINDOW_MS, 100 * math.ceil(10 * (longest + _ROOM)))
+    if longest + _BARELY > seconds:
+        advice = f"give --window-ms {min(window, LONGEST_WINDOW_MS)} or choose a shorter word"
+        if longest + _BARELY > LONGEST_WINDOW_MS / 1000:
+            advice = f"the longest window is {LONGEST_WINDOW_MS} ms, so choose a shorter word"
+        raise KwsError(
+            f"'{word}' takes {longest:.1f} s and does not fit the window of {seconds:g} s; {advice}"
+        )
+    return min(window, LONGEST_WINDOW_MS)
+
+
+def can_speak(word: str) -> bool:
+    """Tells whether the English voices can speak a word."""
+    try:
+        _checked_word(word)
+    except KwsError:
+        return False
+    return True
+
 
 def _checked_word(word: str) -> str:
-    word = unicodedata.normalize("NFC", " ".join(word.lower().split()))
+    word = clean_word(word)
+    if word.startswith("_"):
+        raise KwsError(f"'{word}' cannot be spoken; folders of words begin with a letter or digit")
     if not any(character.isalnum() for character in word):
         raise KwsError(f"'{word}' has nothing to speak; give words of letters or digits")
     for character in word:
         latin = unicodedata.name(character, "").startswith("LATIN")
-        if not (latin or character in "0123456789 '-"):
+        if not (latin or character in "0123456789 '-_"):
             raise KwsError(
                 f"'{character}' in '{word}' cannot be spoken by the English voices; "
-                "use Latin letters, digits, spaces, ' and -"
+                "use Latin letters, digits, spaces, ' and - (or record the word yourself)"
             )
     return word
 
@@ -461,9 +586,10 @@ def _is_made(target: Path, settings: SynthesisSettings) -> bool:
 
 
 def _build(folder: Path, settings: SynthesisSettings, jobs: int, progress: bool) -> None:
+    _in_fresh_process(_check_length, settings.words, settings.seconds)
     clips = plan(settings)
     speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
-    for word in settings.words + settings.unknown_words:
+    for word in settings.words + settings.other_words:
         (speech / word).mkdir(parents=True)
     batches = [clips[i : i + _CLIPS_PER_BATCH] for i in range(0, len(clips), _CLIPS_PER_BATCH)]
     threads = ThreadPoolExecutor(jobs)
@@ -485,27 +611,10 @@ def _build(folder: Path, settings: SynthesisSettings, jobs: int, progress: bool)
                     file=sys.stderr,
                     flush=True,
                 )
-    except BrokenProcessPool as error:
-        raise KwsError(
-            "a speech synthesis process died; run again, "
-            "and guard your script by if __name__ == '__main__' if it is one of your own"
-        ) from error
     finally:
         threads.shutdown(cancel_futures=True)
     _fill_test_set(settings, clips, speech, test)
     (folder / DESCRIPTION_FILE).write_text(json.dumps(_description(settings), indent=2) + "\n")
-
-
-def _in_fresh_process(function: Callable, *arguments) -> None:
-    # spawn: the caller may hold TensorFlow's threads, which do not survive a fork. Ctrl-C is the
-    # caller's business: a batch takes a second or two.
-    with ProcessPoolExecutor(
-        1,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    ) as process:
-        process.submit(function, *arguments).result()
 
 
 def _make_clips(settings: SynthesisSettings, clips: list[Utterance], folder: Path) -> None:
@@ -562,7 +671,9 @@ def _render(espeak: Espeak, settings: SynthesisSettings, clip: Utterance) -> np.
     """Returns a clip as float64 samples [seconds * sample_rate]: speech, room, level, noise."""
     rng = _rng(settings.seed, clip.path)
     length = _samples(settings, settings.seconds)
-    text = clip.word + rng.choice(["", ".", "!", "?"])  # the mark changes the melody
+    text = clip.word.removesuffix(_CUT) + rng.choice(
+        ["", ".", "!", "?"]
+    )  # the mark changes the melody
     rate = clip.speaker.rate * rng.uniform(0.85, 1.15)
     pitch = np.clip(clip.speaker.pitch + rng.normal(0, 6), 0, 99)
     pitch_range = rng.uniform(25, 85)
@@ -574,13 +685,19 @@ def _render(espeak: Espeak, settings: SynthesisSettings, clip: Utterance) -> np.
         if rate >= _FASTEST_RATE:
             raise KwsError(
                 f"'{clip.word}' takes {len(spoken) / settings.sample_rate:.1f} s, more than the "
-                f"clip of {settings.seconds:g} s; make clips longer or choose a shorter word"
+                f"clip of {settings.seconds:g} s; give a larger --window-ms or a shorter word"
             )
         rate = min(rate * 1.2, _FASTEST_RATE)
 
     spoken[1:] -= rng.uniform(-0.4, 0.4) * spoken[:-1]  # spectral tilt
     samples = np.zeros(length)
-    start = round((length - len(spoken)) * rng.beta(3, 3))
+    if clip.word.endswith(_CUT):
+        kept = round(len(spoken) * rng.uniform(*_CUT_SHARE))
+        enters = rng.random() < 0.5
+        spoken = spoken[:kept] if enters else spoken[-kept:]
+        start = length - kept if enters else 0
+    else:
+        start = round((length - len(spoken)) * rng.beta(3, 3))
     samples[start : start + len(spoken)] = spoken
     if rng.random() < 0.5:
         samples = _in_room(rng, settings, samples)
@@ -650,7 +767,7 @@ def _resampled(samples: np.ndarray, ratio: float) -> np.ndarray:
 
 def _write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
     pcm = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
+    with open(path, "wb") as target, wave.open(target, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)

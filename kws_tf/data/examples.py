@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kws_tf.data.labels import class_names
+from kws_tf.data.labels import check_spelling, class_names
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
 
@@ -48,9 +48,11 @@ def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.
         where: Where the clips are, for the error.
 
     Raises:
-        KwsError: If there is no clip of a keyword, or the list of words is not usable.
+        KwsError: If there is no clip of a keyword, one is spelled in another way there, or the
+            list of words is not usable.
     """
     class_names(words)
+    check_spelling(words, spoken, where)
     index = {word: i for i, word in enumerate(words)}
     keyword = np.array([index.get(word, -1) for word in spoken], np.int64)
     for word, i in index.items():

@@ -1,6 +1,7 @@
 """The classes and their order: the one place that decides it."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from kws_tf.errors import KwsError
 
@@ -13,19 +14,58 @@ FIRST_KEYWORD_INDEX = 2
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 
 
+def clean_word(word: str) -> str:
+    """Returns a word or phrase in Unicode's composed form, with single spaces between its parts."""
+    return unicodedata.normalize("NFC", " ".join(word.split()))
+
+
+def word_key(word: str) -> str:
+    """Returns what two spellings of one word have in common: ``Lights_On`` is ``lights on``."""
+    return clean_word(word.replace("_", " ")).casefold()
+
+
 def class_names(words: Sequence[str] = KEYWORDS) -> tuple[str, ...]:
     """Returns the class names in the order of the model's outputs.
 
     Args:
-        words: The keywords, in order.
+        words: The keywords, in order; phrases may have spaces.
 
     Raises:
-        KwsError: If there is no word, or one is named twice or has a reserved name.
+        KwsError: If there is no word, one is named twice (in whatever spelling) or has a reserved
+            name, or one cannot be the name of a folder and a line of a file.
     """
     words = tuple(words)
-    if not words or len(set(words)) != len(words) or {SILENCE, UNKNOWN, ""} & set(words):
+    keys = {word_key(word) for word in words}
+    if not words or len(keys) != len(words) or {SILENCE, UNKNOWN} & set(words) or "" in keys:
         raise KwsError(
             f"the list of words ({','.join(words)}) is empty, names a word twice or holds a "
             "reserved name; give each keyword once, such as --words up,down"
         )
+    for word in words:
+        if word != clean_word(word) or word[0] in "._" or not word.isprintable() or "/" in word:
+            raise KwsError(
+                f"the word {word!r} cannot name a folder of clips; use words that do not begin "
+                "with a dot or an underscore and have no slash, control character or double space"
+            )
     return (SILENCE, UNKNOWN, *words)
+
+
+def check_spelling(words: Sequence[str], spoken: Iterable[str], where: str) -> None:
+    """Refuses clips of a keyword under another spelling, which would be taken for unknown speech.
+
+    Args:
+        words: The keywords.
+        spoken: The words that there are clips of.
+        where: Where the clips are, for the error.
+
+    Raises:
+        KwsError: For the first such word.
+    """
+    spelling = {word_key(word): word for word in words}
+    for word in sorted(set(map(str, spoken))):
+        wanted = spelling.get(word_key(word), word)
+        if word != wanted:
+            raise KwsError(
+                f"the clips of '{word}' in {where} are of the keyword '{wanted}' in another "
+                f"spelling; rename their folder, or spell it '{word}' in --words"
+            )

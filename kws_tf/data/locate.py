@@ -1,35 +1,108 @@
-"""Where the data are: a folder the user gives, the official archives, or a synthesised set."""
+"""Where the data are: a folder the user gives, the official archives, or synthesised speech."""
 
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from kws_tf.audio import download, synthesis
+from kws_tf.audio import download, speech_commands, synthesis, vocabulary
+from kws_tf.audio.synthesis import SynthesisSettings
+from kws_tf.data import mix
+from kws_tf.data.labels import KEYWORDS, check_spelling
+from kws_tf.errors import KwsError
 from kws_tf.settings import DataSettings
 
 ROOT = Path("data")
 _OFFICIAL_TEST = "speech_commands_test_set_v0.02"
+_CLIPS_PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's own
 
 
-def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) -> Path:
-    """Returns the folder to train from; makes or fetches it where that is wanted.
+class Source(NamedTuple):
+    """What to train from."""
+
+    folder: Path
+    synthetic: bool
+    """Whether speech was synthesised for it."""
+
+
+def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) -> Source:
+    """Finds the folder to train from; fetches or makes it where that is wanted.
+
+    Without a folder every word is synthesised. A folder of recordings is taken as it is if there
+    are enough of every word; else synthesised speech is mixed in, see ``kws_tf.data.mix``.
 
     Args:
         data_dir: What the user gave; with ``fetch`` the folder to download into.
         fetch: Download the official archives.
-        settings: Its words are synthesised when neither is given.
+        settings: The words, the window, and how many clips of a word to synthesise.
 
     Raises:
-        KwsError: If the download or the synthesis fails.
+        KwsError: If the download or the synthesis fails, or a word does not fit the window.
     """
+    per_word = settings.synthetic_per_word
     if fetch:
         folder = data_dir or ROOT
         download.fetch(download.SPEECH_COMMANDS_TEST_SET, folder)
-        return download.fetch(download.SPEECH_COMMANDS, folder)
+        data_dir = download.fetch(download.SPEECH_COMMANDS, folder)
     if data_dir:
-        return Path(data_dir)
-    wanted = synthesis.SynthesisSettings(words=settings.words)
+        return _with_recordings(Path(data_dir), settings)
+    if not per_word:
+        raise KwsError(
+            "there are neither recordings nor synthesised speech; give --data-dir, or a "
+            "--synthetic-per-word other than 0"
+        )
+    wanted = _to_synthesise(settings, settings.words, mix.ENOUGH if per_word < 0 else per_word)
     print(f"no --data-dir given: synthesised speech is used, in {ROOT}/", flush=True)
     made = synthesis.make_dataset(ROOT / f"synthetic-{wanted.digest}", wanted)
-    return made / synthesis.SPEECH_FOLDER
+    return Source(made / synthesis.SPEECH_FOLDER, True)
+
+
+def _to_synthesise(settings: DataSettings, words, clips_per_word: int) -> SynthesisSettings:
+    """Returns the benchmark's speech for its ten words, else that of a list of one's own."""
+    sizes = {"clips_per_word": clips_per_word, "seconds": settings.window_ms / 1000}
+    if settings.words == KEYWORDS:
+        return SynthesisSettings(words, **sizes)
+    # Checks the words before they are given to espeak-ng.
+    checked = SynthesisSettings(words, (), **sizes)
+    sizes |= {"clips_per_unknown_word": _CLIPS_PER_UNKNOWN_WORD, "cut_words": True}
+    return SynthesisSettings(words, vocabulary.unknown_words(checked.words), **sizes)
+
+
+def _with_recordings(folder: Path, settings: DataSettings) -> Source:
+    per_word, words = settings.synthetic_per_word, settings.words
+    if not per_word or not folder.is_dir() or any(folder.glob("*.tfrecord")):
+        if per_word > 0:
+            raise KwsError(
+                f"{folder} is no folder of audio, which is what synthesised speech is mixed "
+                "with; give recordings, or --synthetic-per-word 0"
+            )
+        return Source(folder, False)
+    recorded = speech_commands.scan(folder)
+    there = Counter(clip.word for clip in recorded)
+    check_spelling(words, there, str(folder))
+    # What cannot be spoken has to do with its recordings.
+    spoken = [word for word in words if not there[word] or synthesis.can_speak(word)]
+    counts = mix.synthetic_counts({word: there[word] for word in words}, per_word)
+    counts = {word: counts[word] if word in spoken else 0 for word in words}
+    if not any(counts.values()):
+        return Source(folder, False)
+    speech = _to_synthesise(settings, tuple(spoken), max(mix.ENOUGH, per_word))
+    print(f"synthesised speech is mixed with the recordings, in {ROOT}/", flush=True)
+    mixed, clips = mix.mix(folder, recorded, counts, speech, ROOT)
+    print(_table(clips, folder, words))
+    return Source(mixed, True)
+
+
+def _table(clips, recordings: Path, words) -> str:
+    """Returns how many clips of each word and of all others were recorded and synthesised."""
+    numbers = Counter(
+        (clip.word if clip.word in words else "other words", recordings in clip.path.parents)
+        for clip in clips
+    )
+    rows = (*words, "other words")
+    width = max(map(len, rows))
+    lines = [f"{'word':<{width}} {'recorded':>11} {'synthesised':>11}"]
+    lines += [f"{w:<{width}} {numbers[w, True]:>11,} {numbers[w, False]:>11,}" for w in rows]
+    return "\n".join(lines)
 
 
 def test_set_beside(data_dir: Path) -> Path | None:

@@ -52,9 +52,11 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     noise = records.read(folder, "background").pictures
     for frames in (clips.pictures.shape[1], noise.shape[1]):
         if frames != wanted:
+            held = clips.log_mel.window_ms + (frames - 1) * clips.log_mel.hop_ms
             raise KwsError(
-                f"the records in {folder} hold {frames} frames a clip instead of {wanted}; "
-                "extract them anew with scripts/extract_features.py"
+                f"the records in {folder} hold {frames} frames a clip ({held:g} ms) and the window "
+                f"of {front_end.clip_ms:g} ms has {wanted}; give another --window-ms, or extract "
+                "them anew with scripts/extract_features.py --window-ms"
             )
     keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
     return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)

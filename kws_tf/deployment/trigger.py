@@ -1,10 +1,26 @@
 """When a posterior becomes a detection: the device's settings, kept in the manifest."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+
+from kws_tf.data.labels import SILENCE, UNKNOWN
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
+
+
+class Detection(NamedTuple):
+    """A keyword that the trigger let through."""
+
+    decision: int
+    """Number of the decision that let it through."""
+    label: int
+    """Index into the labels."""
+    score: float
+    """Averaged posterior."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,31 @@ class Trigger:
     def refractory_hops(self, log_mel: LogMel) -> int:
         """Returns the refractory time in hops."""
         return round(self.refractory_ms / log_mel.hop_ms)
+
+    def detections(
+        self, posteriors: np.ndarray, labels: Sequence[str], log_mel: LogMel
+    ) -> list[Detection]:
+        """Does what the device's ``KeywordSpotter::Decide`` does.
+
+        Args:
+            posteriors: Numbers [decisions, classes], one row every ``decision_hops``.
+            labels: The class names.
+            log_mel: Gives the hop.
+
+        Returns:
+            The detections in order of time.
+        """
+        keywords = [i for i, label in enumerate(labels) if label not in (SILENCE, UNKNOWN)]
+        step, refractory = self.decision_hops(log_mel), self.refractory_hops(log_mel)
+        found: list[Detection] = []
+        for end in range(self.smoothing_decisions, len(posteriors) + 1):
+            mean = np.mean(posteriors[end - self.smoothing_decisions : end], axis=0)
+            best = max(keywords, key=lambda i: mean[i])
+            if found and (end - 1 - found[-1].decision) * step < refractory:
+                continue
+            if mean[best] >= self.threshold:
+                found.append(Detection(end - 1, best, float(mean[best])))
+        return found
 
     @classmethod
     def from_manifest(cls, manifest) -> "Trigger":

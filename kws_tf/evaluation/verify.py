@@ -222,7 +222,7 @@ def _float(model, features) -> Outcome:
 
 def _baseline(float_model, features, calibration) -> list[Outcome]:
     """Post-training quantization of the float model, as the converter does it alone."""
-    units, classes = float_model.get_layer(LSTM).units, float_model.get_layer(CLASSIFIER).units
+    units, classes = float_model.get_layer(LSTM).cell.units, float_model.get_layer(CLASSIFIER).units
     model = fused_model(*float_model.input_shape[1:], units, classes)
     model.set_weights(float_model.get_weights())
     content = to_int8(model, calibration)

@@ -212,12 +212,16 @@ FRONT_ENDS = {
 }
 
 
-def front_end(name: str) -> FrontEnd:
+def front_end(name: str, clip_ms: float = 1000.0) -> FrontEnd:
     """Returns a ready-made front end.
+
+    Args:
+        name: One of ``FRONT_ENDS``.
+        clip_ms: Length of the audio a decision is made on, ms.
 
     Raises:
         KwsError: If there is none of that name.
     """
     if name not in FRONT_ENDS:
         raise KwsError(f"unknown front end '{name}'; choose one of {', '.join(FRONT_ENDS)}")
-    return FRONT_ENDS[name]
+    return dataclasses.replace(FRONT_ENDS[name], clip_ms=clip_ms)

@@ -13,7 +13,7 @@ from kws_tf.data.examples import Examples
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
-from kws_tf.model import spotter
+from kws_tf.model import fused, spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 from kws_tf.training import teaching
 from kws_tf.training.run_folder import (
@@ -157,7 +157,7 @@ def train(
     done = [row["phase"] for row in history]
     unfinished = [phase for phase, epochs in phases.items() if done.count(phase) < epochs]
     if unfinished:
-        front_end = named_front_end(data.front_end)
+        front_end = named_front_end(data.front_end, data.window_ms)
         training = sources.load(data_dir, "training", front_end, data)
         validation = sources.load(data_dir, "validation", front_end, data)
         if not history:
@@ -188,6 +188,7 @@ def _fit_phase(
     # Each phase has its own weights, order and augmentation, whether or not it was resumed.
     seed = 2 * settings.seed + (phase == "quantized")
     keras.utils.set_random_seed(seed)
+    fused.start_compiler()
     model = build_model(settings, front_end, classes, phase)
     first_rate = settings.learning_rate
     if phase == "quantized":

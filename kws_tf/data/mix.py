@@ -1,0 +1,160 @@
+"""Recordings and synthesised speech in one folder, for words of which there are few recordings.
+
+How much is synthesised: a word is filled up to ``ENOUGH`` clips. Where any word needs that, all
+words and the unknown class get at least ``LEAST`` synthesised clips, because a model would learn
+to tell synthesised from recorded speech where one class has only the one and another only the
+other. ``--synthetic-per-word N`` synthesises N clips of every word instead.
+
+What is tested: recordings stay in the partition of their speaker. A class is validated and tested
+on recordings where its partition has ``HELD_OUT`` of them; where there are fewer they are joined
+by synthetic voices, which are in no other partition. So the figures are about people as soon as
+there are recordings to say it, and a word without any still has a figure.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from kws_tf.audio import speech_commands, synthesis
+from kws_tf.audio.speech_commands import NOISE_FOLDER, TESTING, TRAINING, VALIDATION, Clip
+from kws_tf.audio.synthesis import SPEECH_FOLDER, TEST_FOLDER, SynthesisSettings
+from kws_tf.data.labels import SILENCE, UNKNOWN
+from kws_tf.errors import KwsError
+
+ENOUGH = 300
+LEAST = 100
+HELD_OUT = 10
+
+
+def synthetic_counts(recorded: dict[str, int], per_word: int) -> dict[str, int]:
+    """Returns how many clips of each word to synthesise.
+
+    Args:
+        recorded: Recordings of each word.
+        per_word: So many; -1 fills up.
+    """
+    if per_word >= 0:
+        return dict.fromkeys(recorded, per_word)
+    if all(number >= ENOUGH for number in recorded.values()):
+        return dict.fromkeys(recorded, 0)
+    return {word: max(ENOUGH - number, LEAST) for word, number in recorded.items()}
+
+
+def mix(
+    recordings: Path,
+    recorded: list[Clip],
+    counts: dict[str, int],
+    settings: SynthesisSettings,
+    root: Path,
+) -> tuple[Path, list[Clip]]:
+    """Makes a folder of recordings and synthesised speech, or finds it made.
+
+    The recordings are linked, or copied where links are not possible; they are never changed.
+
+    Args:
+        recordings: Audio in the Speech Commands layout, with or without noise.
+        recorded: Its clips, from ``speech_commands.scan``.
+        counts: Clips of each keyword to synthesise, at most ``settings.clips_per_word``.
+        settings: The speech to synthesise.
+        root: Where the folder, and that of the synthesised speech, are kept.
+
+    Returns:
+        The folder in the Speech Commands layout, with a test set beside it; and its clips, by
+        the paths that they come from.
+
+    Raises:
+        KwsError: If the synthesis fails.
+    """
+    try:
+        noise = speech_commands.noise_files(recordings)
+    except KwsError:
+        noise = []  # the synthesised one will do
+    made = synthesis.make_dataset(root / f"synthetic-{settings.digest}", settings)
+    spoken = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
+    clips = recorded + _needed(spoken, recorded, tuple(counts))
+    target = root / f"mixed-{_digest(clips, noise)}"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=root, prefix=f".{target.name}-unfinished-") as folder:
+            part = Path(folder) / "mixed"
+            _write(part, clips, noise, made, tuple(counts))
+            if not target.exists():  # another process may have been faster
+                os.replace(part, target)
+    return target / SPEECH_FOLDER, clips
+
+
+def _chosen(clips: list[Clip], counts: dict[str, int], settings: SynthesisSettings) -> list[Clip]:
+    """Returns the wanted number of each keyword's clips, and all of the other words."""
+    left = Counter()
+    for word, number in counts.items():
+        if number:
+            shares = replace(settings, clips_per_word=number).counts(word)
+            left.update({(word, partition): share for partition, share in shares.items()})
+    chosen = []
+    for clip in clips:
+        left[clip.word, clip.partition] -= 1
+        if clip.word not in counts or left[clip.word, clip.partition] >= 0:
+            chosen.append(clip)
+    return chosen
+
+
+def _needed(spoken: list[Clip], recorded: list[Clip], words: tuple[str, ...]) -> list[Clip]:
+    """Returns the synthesised clips for training, and for classes with few held-out recordings."""
+
+    def group(clip: Clip) -> tuple[str, str]:
+        return (clip.word if clip.word in words else UNKNOWN), clip.partition
+
+    there = Counter(map(group, recorded))
+    return [c for c in spoken if c.partition == TRAINING or there[group(c)] < HELD_OUT]
+
+
+def _digest(clips: list[Clip], noise: list[Path]) -> str:
+    """Returns ten hex digits that change with any file."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.word}/{clip.path.name} {clip.partition} ".encode())
+    for path in (*(clip.path for clip in clips), *noise):
+        state = path.stat()
+        digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns} ".encode())
+    return digest.hexdigest()[:10]
+
+
+def _write(
+    folder: Path, clips: list[Clip], noise: list[Path], made: Path, words: tuple[str, ...]
+) -> None:
+    """Writes the training folder, with lists of its partitions, and the test set."""
+    speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
+    for clip in clips:
+        _link(clip.path, speech / clip.word / clip.path.name)
+    for partition in (VALIDATION, TESTING):
+        lines = [f"{c.word}/{c.path.name}\n" for c in clips if c.partition == partition]
+        (speech / f"{partition}_list.txt").write_text("".join(lines), encoding="utf-8")
+    for path in noise:
+        _link(path, speech / NOISE_FOLDER / path.name)
+    for path in speech_commands.noise_files(made / SPEECH_FOLDER):
+        _link(path, speech / NOISE_FOLDER / f"synthetic_{path.name}")
+
+    testing = [clip for clip in clips if clip.partition == TESTING]
+    keywords = [clip for clip in testing if clip.word in words]
+    if {clip.word for clip in keywords} != set(words):
+        return  # a word that cannot be spoken, and of which no recording is held out
+    for clip in keywords:
+        _link(clip.path, test / clip.word / clip.path.name)
+    others = [clip for clip in testing if clip.word not in words]
+    # As many as of the most frequent keyword, from all words alike.
+    most = max(Counter(clip.word for clip in keywords).values())
+    for clip in others[:: max(1, len(others) // most)]:
+        _link(clip.path, test / UNKNOWN / f"{clip.word}_{clip.path.name}")
+    for path in sorted((made / TEST_FOLDER / SILENCE).iterdir()):
+        _link(path, test / SILENCE / path.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)

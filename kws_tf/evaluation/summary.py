@@ -1,0 +1,85 @@
+"""The end of a first run: convert the model, measure it in every form, say it in a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kws_tf.conversion.convert import convert_run
+from kws_tf.data.locate import test_set_beside
+from kws_tf.evaluation import evaluate, labelled
+from kws_tf.evaluation.evaluate import Evaluation
+from kws_tf.evaluation.labelled import LabelledFeatures
+from kws_tf.training.run_folder import RunFolder
+
+_FORMS = (
+    ("float Keras", "keras", "float"),
+    ("fake-quant Keras", "keras", "quantized"),
+    ("int8, TFLite", "tflite", "quantized"),
+    ("int8, TFLite Micro", "micro", "quantized"),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was measured.
+
+    Attributes:
+        rows: Name and evaluation of each form of the model.
+        clips: What it was measured on.
+        written: The files to keep.
+    """
+
+    rows: tuple[tuple[str, Evaluation], ...]
+    clips: LabelledFeatures
+    written: tuple[Path, ...]
+
+    def text(self) -> str:
+        """Returns the table to print."""
+        lines = [
+            f"{len(self.clips.labels):,} clips of {self.clips.source} ({self.clips.split}), "
+            "of voices that training has not heard",
+            f"{'model':<20} {'right':>6} {'accuracy':>10}",
+        ]
+        for name, evaluation in self.rows:
+            counted = evaluation.metrics
+            lines.append(f"{name:<20} {counted.correct:>6,} {100 * counted.accuracy:>8.2f} %")
+        micro = self.rows[-1][1].details
+        lines.append(
+            f"file: {micro['bytes']:,} bytes; arena of TFLite Micro on this machine: "
+            f"{micro['arena_bytes']['total']:,} bytes"
+        )
+        lines.append("written: " + ", ".join(map(str, self.written)))
+        return "\n".join(lines)
+
+
+def convert_and_measure(run: RunFolder) -> Summary:
+    """Converts a run and evaluates it as float and fake-quant Keras, under TFLite and TFLM.
+
+    Measures on the test set beside the run's data, or on the validation partition where there is
+    none.
+
+    Args:
+        run: A finished run of the ``tflite`` profile.
+
+    Raises:
+        KwsError: If the run is unfinished or cannot be converted, or its data have gone.
+    """
+    convert_run(run)
+    clips = _held_out(run)
+    rows, written = [], [run.model_file, run.model_file.with_suffix(".json")]
+    for name, runtime, phase in _FORMS:
+        if not run.weights_file(phase).exists():
+            continue  # a run without warm-up
+        path = run.path if runtime == "keras" else run.model_file
+        subject = evaluate.open_subject(path, runtime, phase)
+        evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)
+        evaluate.save(evaluation, subject, run.path)
+        rows.append((name, evaluation))
+    return Summary(tuple(rows), clips, (*written, run.accuracy_file))
+
+
+def _held_out(run: RunFolder) -> LabelledFeatures:
+    data = run.data_settings()
+    test_set = test_set_beside(run.data_dir())
+    if test_set:
+        return labelled.from_test_folder(test_set, run.labels(), run.front_end(), data.mix_down)
+    return labelled.from_records(run.data_dir(), "validation", run.labels(), run.front_end(), data)

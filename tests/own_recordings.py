@@ -1,0 +1,41 @@
+"""What people might record, and scripts run on it."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+PITCH = 500
+
+
+def spoken(seconds=1.5, at=(0.6,), rate=16000, level=0.25, noise=0.001, length=0.3, seed=0):
+    """Returns float samples [n]: a word at each time, a tone under a bell that ends after length.
+
+    Args:
+        seconds: Of all.
+        at: The middle of each word, seconds.
+        rate: Hz.
+        level: Largest sample of a word.
+        noise: RMS of the background.
+        length: Of a word, seconds.
+        seed: Of the background.
+    """
+    time = np.arange(round(seconds * rate)) / rate
+    samples = noise * np.random.default_rng(seed).standard_normal(len(time))
+    for middle in at:
+        bell = np.cos(np.clip((time - middle) / length, -0.5, 0.5) * np.pi) ** 0.5
+        samples += level * bell * np.sin(2 * np.pi * PITCH * time)
+    return samples
+
+
+def run_script(name, *arguments):
+    """Runs a script in this process and returns its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        patch.syspath_prepend(SCRIPTS)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+    return end.value.code

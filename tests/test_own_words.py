@@ -1,0 +1,343 @@
+"""Words of one's own: what is synthesised and mixed, which words are refused, the whole path."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import make_audio, write_wav
+
+from kws_tf.audio import fresh_process, speech_commands, synthesis, vocabulary
+from kws_tf.audio.speech_commands import scan
+from kws_tf.audio.synthesis import SynthesisSettings, fitting_window, say
+from kws_tf.data import extract, locate, mix, sources
+from kws_tf.data.labels import check_spelling, class_names, word_key
+from kws_tf.errors import KwsError
+from kws_tf.files import folder_digest
+from kws_tf.frontend.config import front_end
+from kws_tf.settings import DataSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "scripts"
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Runs a script in this process, in a folder of its own; returns code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """A handful of clips a word, of one unknown word, instead of hundreds of sixty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mix, "ENOUGH", 12)
+    monkeypatch.setattr(mix, "LEAST", 6)
+    monkeypatch.setattr(mix, "HELD_OUT", 4)
+    monkeypatch.setattr(locate, "_CLIPS_PER_UNKNOWN_WORD", 6)
+    monkeypatch.setattr(vocabulary, "unknown_words", lambda words: ("cat", "lights"))
+
+
+# --- Unknown words.
+
+
+def test_near_sounding_words():
+    words = ("Lights on", "bedroom_off", "dim", "write")
+    found = vocabulary.unknown_words(words)
+    near = {"Tim", "did", "dip", "light", "Lights", "on", "bedroom", "on Lights", "night"}
+    assert near <= set(found)
+    assert {"Lights off", "bedroom on"} <= set(found)  # parts of one in the other
+    assert {"yes", "marvin", "visual"} <= set(found)  # the rest of the benchmark's vocabulary
+    assert "right" not in found  # sounds as "write"
+    keys = [word_key(word) for word in found]
+    assert len(set(keys)) == len(keys)
+    assert not set(keys) & set(map(word_key, words))
+    assert found == vocabulary.unknown_words(words)
+
+
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6), st.text("abc", max_size=6))
+def test_edit_distance_is_a_metric(a, b, c):
+    assert vocabulary._edits(a, b) == vocabulary._edits(b, a)
+    assert (vocabulary._edits(a, b) == 0) == (a == b)
+    assert vocabulary._edits(a, c) <= vocabulary._edits(a, b) + vocabulary._edits(b, c)
+    assert abs(len(a) - len(b)) <= vocabulary._edits(a, b) <= max(len(a), len(b))
+
+
+# --- Words and windows.
+
+
+def test_the_window_fits_the_longest_word():
+    assert fitting_window(["dim", "Off"]) == 1000
+    assert 1000 < fitting_window(["dim", "lights on"]) < 1500
+    assert 1600 < fitting_window(["turn the kitchen lights on", "да"]) <= 2000
+    assert fitting_window(["да"]) == 1000
+    with pytest.raises(KwsError, match="longest window is 2000 ms"):
+        fitting_window(["please turn the kitchen lights on right now"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("lights on", "Lights_On"), "names a word twice"),
+        ((), "is empty"),
+        ((" ",), "is empty"),
+        (("../up",), "cannot name a folder"),
+        (("a\tb\0",), "cannot name a folder"),
+        (("_up",), "cannot name a folder"),
+    ],
+)
+def test_bad_words(words, message):
+    with pytest.raises(KwsError, match=message):
+        DataSettings(words=words)
+
+
+def test_words_are_spelled_in_one_way():
+    data = DataSettings(words=(" lights  on", "Up"))
+    assert data.words == ("lights on", "Up")
+    assert class_names(data.words)[2:] == data.words
+    with pytest.raises(KwsError, match="of 'Lights_On' in here are of the keyword 'lights on'"):
+        check_spelling(data.words, ["Up", "Lights_On"], "here")
+
+
+@pytest.mark.parametrize("window", [499, 2001, float("nan")])
+def test_window_out_of_range(window):
+    with pytest.raises(KwsError, match=r"--window-ms .* from 500 to 2000"):
+        DataSettings(window_ms=window)
+
+
+def test_records_of_another_window(tmp_path):
+    audio = make_audio(tmp_path / "audio")
+    extract.extract(audio, tmp_path / "records", front_end("logmel40", 800), shards=1)
+    data = DataSettings(words=("up", "down"), window_ms=800)
+    loaded = sources.load(tmp_path / "records", "training", front_end("logmel40", 800), data)
+    assert loaded.clips.shape[1:] == (78, 40)
+    with pytest.raises(KwsError, match=r"78 frames a clip \(800 ms\) and the window of 1000 ms"):
+        sources.load(tmp_path / "records", "training", front_end("logmel40"), data)
+
+
+# --- The data set.
+
+
+def test_cut_words(tmp_path):
+    cut = SynthesisSettings(("lights on",), (), 40, cut_words=True, noise_seconds=1)
+    cut = synthesis.make_dataset(tmp_path / "set", cut, progress=False) / "speech_commands"
+    assert {clip.word for clip in scan(cut)} == {"lights on", "lights on (cut)"}
+    clips = scan(cut)
+    samples = sources.read_samples([clip.path for clip in clips], front_end("logmel40"))
+    energy = np.square(samples.astype(float))
+    centre = (energy @ np.linspace(-1, 1, 16000)) / energy.sum(axis=1)
+    is_cut = np.array([clip.word.endswith("(cut)") for clip in clips])
+    # A cut word is at an edge of its clip, at either one.
+    assert np.median(np.abs(centre[~is_cut])) < 0.3 < 0.5 < np.median(np.abs(centre[is_cut]))
+    assert 0.2 < np.mean(centre[is_cut] > 0) < 0.8
+
+
+def test_a_script_without_a_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from kws_tf.audio.synthesis import SynthesisSettings, make_dataset\n"
+        "tiny = SynthesisSettings(('Up',), (), 3, noise_seconds=1)\n"
+        f"make_dataset({str(tmp_path / 'set')!r}, tiny)\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
+    assert {clip.word for clip in scan(tmp_path / "set" / "speech_commands")} == {"Up"}
+
+
+def test_what_a_fresh_process_raises():
+    with pytest.raises(KwsError, match="espeak-ng has no voice 'xx'"):
+        fresh_process.call(synthesis._speak, ["yes"], "xx", 150)
+    assert fresh_process.call(print, "to stderr") is None
+    with pytest.raises(KwsError, match="the process for exit died"):
+        fresh_process.call(sys.exit, 3)
+
+
+@given(st.dictionaries(st.sampled_from("abcde"), st.integers(0, 1000), min_size=1))
+def test_how_much_is_synthesised(recorded):
+    counts = mix.synthetic_counts(recorded, -1)
+    if min(recorded.values()) >= mix.ENOUGH:
+        assert not any(counts.values())
+    for word, number in recorded.items():
+        if any(counts.values()):
+            assert number + counts[word] >= mix.ENOUGH
+            assert counts[word] >= mix.LEAST
+    assert set(mix.synthetic_counts(recorded, 7).values()) == {7}
+
+
+def recorded_words(folder):
+    """20 clips of ``up``, of which 4 are validation ones; 2 training clips of ``dim``."""
+    audio = make_audio(folder)
+    shutil.rmtree(audio / "down")
+    training = [c.path.name for c in scan(audio, ["up"]) if c.partition == "training"]
+    for name in training[:2]:
+        write_wav(audio / "dim" / name, np.random.default_rng(1).normal(0, 0.1, 16000))
+    return audio
+
+
+def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
+    audio = recorded_words(tmp_path / "own")
+    before = folder_digest(audio)
+    data = DataSettings(words=("up", "dim", "lights on"))
+    source = locate.training_data(audio, False, data)
+    assert source.synthetic
+    assert source.folder.name == "speech_commands"
+    assert folder_digest(audio) == before
+
+    recorded = {clip.path.name for clip in scan(audio)}
+    mixed = scan(source.folder)
+    numbers = Counter(
+        (clip.word, clip.partition, clip.path.name in recorded)
+        for clip in mixed
+        if clip.word in data.words
+    )
+    assert numbers == {
+        ("up", "training", True): 16,
+        ("up", "validation", True): 4,  # enough to leave synthetic voices out
+        ("up", "training", False): 4,  # LEAST, as there is enough of it
+        ("up", "testing", False): 1,  # no recording is held out for it
+        ("dim", "training", True): 2,
+        ("dim", "training", False): 7,
+        ("dim", "validation", False): 1,
+        ("dim", "testing", False): 2,
+        ("lights on", "training", False): 9,
+        ("lights on", "validation", False): 1,
+        ("lights on", "testing", False): 2,
+    }
+    speakers = {}
+    for clip in mixed:
+        assert speakers.setdefault(clip.speaker, clip.partition) == clip.partition
+    others = {clip.word for clip in mixed} - set(data.words)
+    assert others == {"cat", "lights", *(f"{word} (cut)" for word in data.words)}
+    noise = [path.name for path in speech_commands.noise_files(source.folder)]
+    assert "hiss.wav" in noise and "synthetic_babble.wav" in noise
+    test = {path.name for path in (source.folder.parent / "test_set").iterdir()}
+    assert test == {"_silence_", "_unknown_", *data.words}
+    assert ["lights", "on", "0", "12"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]
+
+    assert locate.training_data(audio, False, data) == source
+    (audio / "dim" / "ffffffff_nohash_0.wav").write_bytes(next(audio.glob("up/*")).read_bytes())
+    assert locate.training_data(audio, False, data).folder != source.folder
+
+
+def test_enough_recordings_are_left_alone(few, tmp_path):
+    audio = make_audio(tmp_path / "own")
+    assert locate.training_data(audio, False, DataSettings(words=("up",))) == (audio, False)
+    data = DataSettings(words=("up", "dim"), synthetic_per_word=0)
+    assert locate.training_data(audio, False, data) == (audio, False)
+
+
+def test_a_word_that_cannot_be_spoken(few, tmp_path):
+    audio = recorded_words(tmp_path / "own")
+    (audio / "dim").rename(audio / "да")
+    source = locate.training_data(audio, False, DataSettings(words=("up", "да", "on")))
+    assert Counter(c.word for c in scan(source.folder))["да"] == 2
+    with pytest.raises(KwsError, match="'д' in 'да' cannot be spoken"):
+        locate.training_data(None, False, DataSettings(words=("up", "да")))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"words": ("Up", "dim")}, "clips of 'up' .* the keyword 'Up' in another spelling"),
+        ({"words": ("up", "please turn the kitchen lights on")}, "does not fit the window"),
+    ],
+)
+def test_bad_recordings(few, tmp_path, change, message):
+    audio = recorded_words(tmp_path / "own")
+    with pytest.raises(KwsError, match=message):
+        locate.training_data(audio, False, DataSettings(**change))
+
+
+def test_what_cannot_be_mixed(few, tmp_path):
+    data = DataSettings(words=("up",), synthetic_per_word=9)
+    with pytest.raises(KwsError, match="no folder of audio"):
+        locate.training_data(tmp_path / "absent", False, data)
+    with pytest.raises(KwsError, match="neither recordings nor synthesised speech"):
+        locate.training_data(None, False, DataSettings(synthetic_per_word=0))
+
+
+# --- The whole.
+
+
+def test_say(tmp_path):
+    spans = say("hello, lights on", tmp_path / "a.wav", pause=0.5)
+    assert [part for part, _, _ in spans] == ["hello", "lights on"]
+    samples = sources.read_samples([tmp_path / "a.wav"], front_end("logmel40", 5000))[0]
+    energy = np.sqrt(np.mean(np.square(samples[: 16000 * 4].reshape(-1, 160) / 32768), axis=1))
+    for _, start, end in spans:
+        assert end - start > 0.3
+        assert energy[round(100 * start) : round(100 * end)].mean() > 0.05
+        assert energy[round(100 * end) + 2 : round(100 * end) + 40].max() < 0.01
+    for text, more in ((" ,", {}), ("a", {"rate": 1}), ("a", {"pause": -1}), ("да", {})):
+        with pytest.raises(KwsError):
+            say(text, tmp_path / "b.wav", **more)
+    assert not (tmp_path / "b.wav").exists()
+
+
+def test_from_words_to_detections(few, call, tmp_path):
+    words = ("--words", "lights on,Dim", "--window-ms", 1200, "--synthetic-per-word", 9)
+    sizes = ("--hidden", 8, "--batch-size", 8, "--float-epochs", 1, "--quantized-epochs", 1)
+    code, text, errors = call("train", *words, *sizes, "--quiet", "--run-dir", "run")
+    assert code == 0, errors
+    table = text[text.index("accuracy\n") :].splitlines()
+    assert [line.split()[0] for line in table[1:5]] == ["float", "fake-quant", "int8,", "int8,"]
+    assert "arena of TFLite Micro" in table[5]
+    manifest = json.loads(Path("run/model.json").read_text())
+    assert manifest["labels"] == ["_silence_", "_unknown_", "lights on", "Dim"]
+    assert manifest["front_end"]["clip_ms"] == 1200
+    assert Path("run/labels.txt").read_text().splitlines() == manifest["labels"]
+    accuracy = json.loads(Path("run/accuracy.json").read_text())
+    assert set(accuracy) == {"keras-float", "keras-quantized", "tflite", "micro"}
+    assert accuracy["tflite"]["n"] == 4  # a clip of each class
+
+    code, text, errors = call("say", "lights on, dim", "phrase.wav")
+    assert code == 0, errors
+    trigger = ("--threshold", 0, "--refractory-ms", 0, "--decision-ms", 300)
+    code, text, errors = call("spot", "run/model.tflite", "phrase.wav", *trigger, "--json", "j")
+    assert code == 0, errors
+    spotted = json.loads(Path("j").read_text())
+    # Every decision from the third on is a detection at this threshold.
+    assert abs(len(spotted["rows"]) - ((spotted["seconds"] + 1.2) / 0.3 - 1)) <= 1
+    assert {row["word"] for row in spotted["rows"]} <= {"lights on", "Dim"}
+    assert text.count("%") == len(spotted["rows"])
+    code, _, errors = call("spot", "run/model.tflite", "phrase.wav", "--threshold", 2)
+    assert code == 2
+    assert errors.startswith("error: the trigger's threshold is 2")
+
+    code, _, errors = call("export_micro", "run/model.tflite", "-o", "firmware")
+    assert code == 0, errors
+    assert '    "lights on",\n' in Path("firmware/kws_model.c").read_text()
+    assert "#define KWS_CLIP_SAMPLES 19200\n" in Path("firmware/kws_config.h").read_text()
+
+
+@pytest.mark.slow
+def test_a_spotter_of_own_words_from_nothing(call):
+    words = ("lights on", "lights off", "dim")
+    code, _, errors = call("train", "--words", ",".join(words), "--quiet", "--run-dir", "run")
+    assert code == 0, errors
+    assert json.loads(Path("run/accuracy.json").read_text())["tflite"]["accuracy"] > 0.9
+    phrase = "hello, lights on, good morning, dim, kitchen, lights off, seven"
+    for voice in ("en+f4", "en-us+robert"):
+        call("say", phrase, "phrase.wav", "--voice", voice)
+        code, _, errors = call("spot", "run/model.tflite", "phrase.wav", "--json", "spotted.json")
+        assert code == 0, errors
+        spotted = json.loads(Path("spotted.json").read_text())["rows"]
+        assert [row["word"] for row in spotted] == ["lights on", "dim", "lights off"]
