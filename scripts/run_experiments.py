@@ -35,8 +35,10 @@ def main() -> None:
         return
     if not options.data_dir or not options.test_dir:
         parser.error("--data-dir and --test-dir are needed")
+    if options.jobs < 1:
+        parser.error("--jobs must be at least 1")
     if options.one:
-        experiment = plan.experiments()[options.one]
+        *_, experiment = plan.chosen((), [options.one])  # the last, for it comes after its needs
         runner.run_one(experiment, options.data_dir, options.test_dir, options.runs)
         return
     chosen = plan.chosen(() if options.only else options.groups, options.only)

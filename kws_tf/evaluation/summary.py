@@ -51,35 +51,40 @@ class Summary:
         return "\n".join(lines)
 
 
-def convert_and_measure(run: RunFolder) -> Summary:
+def convert_and_measure(run: RunFolder, test_dir: Path | None = None) -> Summary:
     """Converts a run and evaluates it as float and fake-quant Keras, under TFLite and TFLM.
 
-    Measures on the test set beside the run's data, or on the validation partition where there is
-    none.
+    A run of the ``paper`` profile cannot be converted: it is evaluated in Keras alone.
 
     Args:
-        run: A finished run of the ``tflite`` profile.
+        run: A finished run.
+        test_dir: Audio, one folder a class; if absent, the test set beside the run's data, or
+            the validation partition where there is none.
 
     Raises:
         KwsError: If the run is unfinished or cannot be converted, or its data have gone.
     """
-    convert_run(run)
-    clips = _held_out(run)
-    rows, written = [], [run.model_file, run.model_file.with_suffix(".json")]
+    deploys = run.train_settings().profile == "tflite"
+    written = [run.accuracy_file]
+    if deploys:
+        convert_run(run)
+        written = [run.model_file, run.model_file.with_suffix(".json"), *written]
+    clips = _held_out(run, test_dir)
+    rows = []
     for name, runtime, phase in _FORMS:
-        if not run.weights_file(phase).exists():
-            continue  # a run without warm-up
+        if not run.weights_file(phase).exists() or (runtime != "keras" and not deploys):
+            continue  # a run without warm-up, or without a converted model
         path = run.path if runtime == "keras" else run.model_file
         subject = evaluate.open_subject(path, runtime, phase)
         evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)
         evaluate.save(evaluation, subject, run.path)
         rows.append((name, evaluation))
-    return Summary(tuple(rows), clips, (*written, run.accuracy_file))
+    return Summary(tuple(rows), clips, tuple(written))
 
 
-def _held_out(run: RunFolder) -> LabelledFeatures:
+def _held_out(run: RunFolder, test_dir: Path | None) -> LabelledFeatures:
     data = run.data_settings()
-    test_set = test_set_beside(run.data_dir())
+    test_set = test_dir or test_set_beside(run.data_dir())
     if test_set:
         return labelled.from_test_folder(test_set, run.labels(), run.front_end(), data.mix_down)
     return labelled.from_records(run.data_dir(), "validation", run.labels(), run.front_end(), data)

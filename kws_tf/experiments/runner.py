@@ -11,12 +11,13 @@ from kws_tf.experiments.plan import Experiment
 from kws_tf.files import write_json
 
 RESULT = "result.json"
-_FORMS = (
-    ("float", "keras", "float"),
-    ("fake_quant", "keras", "quantized"),
-    ("tflite", "tflite", "quantized"),
-    ("tflm", "micro", "quantized"),
-)
+_FORMS = {
+    "keras-float": "float",
+    "keras-quantized": "fake_quant",
+    "tflite": "tflite",
+    "micro": "tflm",
+}
+"""Evaluations by what a result calls them."""
 
 
 def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs: int) -> None:
@@ -145,24 +146,13 @@ def _training_of(run) -> dict:
 
 
 def _measure(run, test_dir: Path) -> dict:
-    from kws_tf.conversion.convert import convert_run
-    from kws_tf.evaluation import evaluate, labelled
+    from kws_tf.evaluation.summary import convert_and_measure
 
-    deploys = run.train_settings().profile == "tflite"
-    if deploys:
-        convert_run(run)
-    clips = labelled.from_test_folder(test_dir, run.labels(), run.front_end())
-    found: dict = {"n": len(clips.labels), "correct": {}}
-    for name, runtime, phase in _FORMS:
-        if runtime != "keras" and not deploys:
-            continue
-        path = run.path if runtime == "keras" else run.model_file
-        subject = evaluate.open_subject(path, runtime, phase)
-        evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)
-        evaluate.save(evaluation, subject, run.path)
-        found["correct"][name] = evaluation.metrics.correct
-        if runtime == "micro":
-            found["bytes"] = evaluation.details["bytes"]
-            found["arena_bytes"] = evaluation.details["arena_bytes"]["total"]
-            found["sha256"] = evaluation.details["sha256"]
+    evaluations = {e.key: e for _, e in convert_and_measure(run, test_dir).rows}
+    correct = {_FORMS[key]: e.metrics.correct for key, e in evaluations.items()}
+    found = {"n": next(iter(evaluations.values())).metrics.total, "correct": correct}
+    if "micro" in evaluations:
+        details = evaluations["micro"].details
+        found |= {"bytes": details["bytes"], "arena_bytes": details["arena_bytes"]["total"]}
+        found["sha256"] = details["sha256"]
     return found
