@@ -12,7 +12,10 @@ SEEDS = (0, 1, 2)
 TEACHERS = ("teacher-0", "teacher-1")
 WEIGHT_BITS = (8, 6, 5, 4, 3, 2)
 ACTIVATION_BITS = (8, 6, 5, 4)
-_FULL = presets.settings(Augmentation, "full")
+_FULL = {
+    "data": presets.settings(DataSettings, "full"),
+    "augmentation": presets.settings(Augmentation, "full"),
+}
 METHODS = {
     "ptq": "post-training quantization",
     "fixed": "fine-tuned, fixed clips",
@@ -78,7 +81,7 @@ def _main() -> list[Experiment]:
                 row = f"{units} units, {clips}"
                 name = f"{units}-{clips.lower()}-{seed}"
                 settings = _settings(preset, seed=seed, **changes)
-                found.append(Experiment("main", row, name, settings, augmentation=_FULL))
+                found.append(Experiment("main", row, name, settings, **_FULL))
     for seed in SEEDS:
         # The teachers hear log-mel features, not these.
         mfcc = dataclasses.replace(_settings(seed=seed), teacher=())
@@ -88,8 +91,8 @@ def _main() -> list[Experiment]:
                 "118 units, PACT, mfcc10",
                 f"118-mfcc10-{seed}",
                 mfcc,
-                DataSettings(front_end="mfcc10"),
-                _FULL,
+                presets.settings(DataSettings, "full", front_end="mfcc10"),
+                _FULL["augmentation"],
             )
         )
         for clips in ("PACT", "fixed"):
@@ -100,7 +103,7 @@ def _main() -> list[Experiment]:
                 warm_up_run=f"118-pact-{seed}",
             )
             row, name = f"118 units, {clips}, paper", f"118-paper-{clips.lower()}-{seed}"
-            found.append(Experiment("paper", row, name, settings, augmentation=_FULL))
+            found.append(Experiment("paper", row, name, settings, **_FULL))
     return found
 
 
@@ -120,7 +123,7 @@ def _bits() -> list[Experiment]:
             )
             name = f"{what}-{bits}-{method}"
             row = f"{what}, {bits} bits, {METHODS[method]}"
-            found.append(Experiment("bits", row, name, settings, augmentation=_FULL))
+            found.append(Experiment("bits", row, name, settings, **_FULL))
     return found
 
 
