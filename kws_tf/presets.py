@@ -16,7 +16,7 @@ _PATIENT = {
     "unknown_share": 0.3,
     "mix_share": 0.5,
     "teacher_share": 1.0,
-    "teacher_epochs": 20,
+    "teacher_epochs": 12,
 }
 
 PRESETS: dict[str, dict] = {

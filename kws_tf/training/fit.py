@@ -185,9 +185,12 @@ def _fit_phase(
     front_end, classes = run.front_end(), len(run.labels())
     teachers = _teachers(settings, front_end, run)
     first_epoch = sum(row["phase"] == phase for row in history)
-    # Each phase has its own weights, order and augmentation, whether or not it was resumed.
+    # Each phase has its own weights, order and augmentation, whether or not it was resumed; with
+    # teachers, both phases have the batches of which the teachers have been asked.
     seed = 2 * settings.seed + (phase == "quantized")
     keras.utils.set_random_seed(seed)
+    if teachers:
+        seed = 2 * settings.seed
     fused.start_compiler()
     model = build_model(settings, front_end, classes, phase)
     first_rate = settings.learning_rate
