@@ -54,6 +54,9 @@ def compiled_step(model) -> Callable[[Iterator], object]:
     import tensorflow as tf
     import tf_keras as keras
 
+    from kws_tf.model import fused
+
+    fused.start_compiler()
     model.compile(
         keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         keras.losses.CategoricalCrossentropy(from_logits=True),
