@@ -79,6 +79,9 @@ class DataSettings:
     synthetic_per_word: int = _option(
         -1, "clips of each word to synthesise; -1 fills words up to 300 clips, 0 turns it off", -1
     )
+    recordings_per_word: int = _option(
+        -1, "training recordings of each word to use, of other words as well; -1 uses all", -1
+    )
     front_end: str = _option("logmel40", "front end", choices=tuple(FRONT_ENDS))
     unknown_share: float = _option(0.1, "unknown clips an epoch, relative to keyword clips", 0, 10)
     silence_share: float = _option(0.1, "silent clips an epoch, relative to keyword clips", 0, 10)

@@ -4,9 +4,12 @@ import json
 import sys
 
 import pytest
+from tiny_run import make_audio
 
+from kws_tf.audio.synthesis import SynthesisSettings
 from kws_tf.errors import KwsError
 from kws_tf.experiments import plan, runner, tables
+from kws_tf.settings import DataSettings, TrainSettings
 from kws_tf.training.fit import _WARM_UP
 
 
@@ -75,6 +78,28 @@ def test_runs_in_order_skips_what_is_done_and_names_what_failed(tmp_path, capsys
     assert "3 of 3 experiments are done" in capsys.readouterr().out
 
 
+def test_synthesised_speech_is_judged_on_recordings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    audio = make_audio(tmp_path / "audio")
+    small = {"hidden": 4, "batch_size": 4, "float_epochs": 1, "quantized_epochs": 0}
+    experiment = plan.Experiment(
+        "transfer",
+        "a row",
+        "a-run",
+        TrainSettings(**small),
+        DataSettings(words=("up", "down"), unknown_share=0.5, silence_share=0.5),
+        tested=False,
+        speech=SynthesisSettings(("up", "down"), ("cat",), 8, 8, noise_seconds=1),
+    )
+    runner.run_one(experiment, audio, None, tmp_path / "runs")
+    result = json.loads((tmp_path / "runs" / "a-run" / runner.RESULT).read_text())
+    # 4 validation recordings of each of two words, a tenth of that unknown and silent.
+    assert result["real"]["n"] == 8 + 1 + 1
+    assert 0 <= result["real"]["correct"] <= 10
+    assert list(result["validation"]) == ["float"]
+    assert (tmp_path / "data" / f"synthetic-{experiment.speech.digest}").is_dir()
+
+
 def trial(row, seed, correct, group="main"):
     forms = dict.fromkeys(tables.FORMS, correct)
     return {
@@ -128,6 +153,38 @@ def test_bits_table_and_plot(tmp_path):
     assert "| weights 4 bits |  |  | 912 (91.20 %) |" in tables.bits_table(found)
     tables.save_bits_plot(found, tmp_path / "bits.png")
     assert (tmp_path / "bits.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_transfer_table():
+    found = {
+        name: trial(name, 0, 0, "transfer") | {"real": {"n": 4443, "correct": right}}
+        for name, right in (("base", 2500), ("rooms", 2600))
+    }
+    table = tables.transfer_table(found).splitlines()
+    assert "right of 4,443 real clips" in table[0]
+    assert table[2].startswith("| base | 2,500 (56.27 %) | 90.00 % | 12.3 |")
+    assert table[3].startswith("| rooms | 2,600 (58.52 %)")
+    assert tables.transfer_table({}) == tables.mixing_table({}) == "(not run yet)"
+
+
+def test_mixing_table_and_plot(tmp_path):
+    rows = [e.row for e in plan.experiments().values() if e.group == "mixing"]
+    found = {row: trial(row, 0, 500 + i, "mixing") for i, row in enumerate(rows)}
+    table = tables.mixing_table(found).splitlines()
+    assert table[2] == "| 0 | – | 500 of 1,000 (50.00 %) |"
+    assert table[3] == "| 10 | 502 of 1,000 (50.20 %) | 501 of 1,000 (50.10 %) |"
+    assert table[5].startswith("| 200 | 506 of 1,000")
+    tables.save_mixing_plot(found, tmp_path / "mixing.png")
+    assert (tmp_path / "mixing.png").read_bytes()[:4] == b"\x89PNG"
+    tables.save_mixing_plot({}, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_rows_differ_from_the_base_and_from_each_other():
+    transfer = [e for e in plan.experiments().values() if e.group == "transfer"]
+    what = {(e.train, e.data, e.augmentation, e.speech) for e in transfer}
+    assert len(what) == len({e.row for e in transfer}) == len(transfer)
+    assert all(e.speech and not e.tested for e in transfer)
 
 
 def test_fill_replaces_between_the_marks_only():

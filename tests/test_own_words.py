@@ -199,10 +199,10 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
     assert source.folder.name == "speech_commands"
     assert folder_digest(audio) == before
 
-    recorded = {clip.path.name for clip in scan(audio)}
+    recorded = {clip.path.stem for clip in scan(audio)}
     mixed = scan(source.folder)
     numbers = Counter(
-        (clip.word, clip.partition, clip.path.name in recorded)
+        (clip.word, clip.partition, clip.path.stem.partition("_again_")[0] in recorded)
         for clip in mixed
         if clip.word in data.words
     )
@@ -211,7 +211,7 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
         ("up", "validation", True): 4,  # enough to leave synthetic voices out
         ("up", "training", False): 4,  # LEAST, as there is enough of it
         ("up", "testing", False): 1,  # no recording is held out for it
-        ("dim", "training", True): 2,
+        ("dim", "training", True): 2 * 4,  # about as many as synthesised
         ("dim", "training", False): 7,
         ("dim", "validation", False): 1,
         ("dim", "testing", False): 2,
@@ -242,6 +242,37 @@ def test_enough_recordings_are_left_alone(few, tmp_path):
     assert locate.training_data(audio, False, DataSettings(words=("up",))) == (audio, False)
     data = DataSettings(words=("up", "dim"), synthetic_per_word=0)
     assert locate.training_data(audio, False, data) == (audio, False)
+
+
+def test_some_of_the_recordings(few, tmp_path):
+    audio = make_audio(tmp_path / "own")
+    every = {(c.word, c.path.name) for c in scan(audio)}
+
+    def used(number, synthetic):
+        data = DataSettings(
+            words=("up", "down"), recordings_per_word=number, synthetic_per_word=synthetic
+        )
+        source = locate.training_data(audio, False, data)
+        assert source.synthetic == (synthetic > 0)
+        clips = scan(source.folder)
+        assert [path.name for path in speech_commands.noise_files(source.folder)]
+        there = {(c.word, c.path.name) for c in clips if c.partition == "training"} & every
+        validation = {c.path.name for c in clips if c.partition == "validation"}
+        assert validation >= {c.path.name for c in scan(audio) if c.partition == "validation"}
+        return there, len(clips) - len(there)
+
+    none, _ = used(0, 6)
+    two, without = used(2, 0)
+    five, _ = used(5, 0)
+    both, with_speech = used(5, 6)
+    assert none == set()
+    assert Counter(word for word, _ in two) == dict.fromkeys(("up", "down", "cat"), 2)
+    assert two < five == both
+    assert with_speech > without
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "a.tfrecord").touch()
+    with pytest.raises(KwsError, match="no folder of audio"):
+        locate.training_data(tmp_path / "records", False, DataSettings(recordings_per_word=5))
 
 
 def test_a_word_that_cannot_be_spoken(few, tmp_path):

@@ -258,6 +258,7 @@ def test_long_word_needs_a_longer_clip(tmp_path):
         ({"sample_rate": 44_100}, "sample rate"),
         ({"seconds": 0}, "clips of 0 s"),
         ({"noise_seconds": 0.5}, "shorter than a clip"),
+        ({"variety": 2.0}, "give 0 to 1.6"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -126,6 +126,10 @@ class SynthesisSettings:
         sample_rate: Hz, at most espeak-ng's own 22,050.
         seconds: Length of a clip.
         noise_seconds: Length of each background recording.
+        accents: Accents of the speakers; what stands twice is twice as frequent.
+        variety: Factor on how far speakers differ in pitch, rate, vocal tract and spectral tilt.
+        snr_db: Least and greatest level of the word over the noise, dB.
+        room_share: Share of clips recorded in a room.
 
     Raises:
         KwsError: A value is out of range, or a word cannot be spoken.
@@ -142,6 +146,10 @@ class SynthesisSettings:
     seconds: float = 1.0
     noise_seconds: float = 30.0
     cut_words: bool = False
+    accents: tuple[str, ...] = ACCENTS
+    variety: float = 1.0
+    snr_db: tuple[float, float] = (10, 50)
+    room_share: float = 0.5
 
     def __post_init__(self):
         """Normalises the words and checks every value."""
@@ -171,6 +179,8 @@ class SynthesisSettings:
             raise KwsError(f"the sample rate is {self.sample_rate} Hz; give 8,000 to 22,050")
         if not 0.25 <= self.seconds <= 5:
             raise KwsError(f"clips of {self.seconds} s; give 0.25 to 5 seconds")
+        if not 0 <= self.variety <= 1.6:
+            raise KwsError(f"speakers that differ {self.variety} times as much; give 0 to 1.6")
         if self.noise_seconds < self.seconds:
             raise KwsError("background recordings are shorter than a clip; raise noise_seconds")
 
@@ -354,10 +364,10 @@ def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
             Speaker(
                 name=_speaker_name(f"{settings.seed}/{partition}/{index}", partition),
                 partition=partition,
-                voice=f"{rng.choice(ACCENTS)}+{_in_turn(pools[index % 2], index // 2)}",
-                pitch=float(rng.uniform(25, 75)),
-                rate=float(rng.uniform(110, 200)),
-                size=float(rng.uniform(0.92, 1.08)),
+                voice=f"{rng.choice(settings.accents)}+{_in_turn(pools[index % 2], index // 2)}",
+                pitch=float(np.clip(_about(rng, 50, 25 * settings.variety), 0, 99)),
+                rate=_about(rng, 155, 45 * settings.variety),
+                size=_about(rng, 1, 0.08 * settings.variety),
             )
             for index in range(number)
         ]
@@ -689,7 +699,7 @@ def _render(espeak: Espeak, settings: SynthesisSettings, clip: Utterance) -> np.
             )
         rate = min(rate * 1.2, _FASTEST_RATE)
 
-    spoken[1:] -= rng.uniform(-0.4, 0.4) * spoken[:-1]  # spectral tilt
+    spoken[1:] -= _about(rng, 0, 0.4 * settings.variety) * spoken[:-1]  # spectral tilt
     samples = np.zeros(length)
     if clip.word.endswith(_CUT):
         kept = round(len(spoken) * rng.uniform(*_CUT_SHARE))
@@ -699,12 +709,12 @@ def _render(espeak: Espeak, settings: SynthesisSettings, clip: Utterance) -> np.
     else:
         start = round((length - len(spoken)) * rng.beta(3, 3))
     samples[start : start + len(spoken)] = spoken
-    if rng.random() < 0.5:
+    if rng.random() < settings.room_share:
         samples = _in_room(rng, settings, samples)
     # Level and SNR are about the word, however much of the clip it fills.
     samples /= np.sqrt(np.mean(samples[start : start + len(spoken)] ** 2))
     noise = _coloured_noise(rng, settings, length, rng.uniform(0, 2))
-    samples += noise * _gain(-rng.uniform(10, 50))
+    samples += noise * _gain(-rng.uniform(*settings.snr_db))
     samples *= _gain(np.clip(rng.normal(-19, 6), -35, -9))  # as in Speech Commands
     return samples / max(1.0, np.abs(samples).max())
 
@@ -786,6 +796,10 @@ def _speaker_name(identity: str, partition: str) -> str:
 def _rng(*key) -> np.random.Generator:
     """Returns a generator that depends on nothing but the key."""
     return np.random.default_rng(list(hashlib.sha256(repr(key).encode()).digest()))
+
+
+def _about(rng: np.random.Generator, middle: float, reach: float) -> float:
+    return float(rng.uniform(middle - reach, middle + reach))
 
 
 def _in_turn(items, index: int):

@@ -1,10 +1,12 @@
 """Where the data are: a folder the user gives, the official archives, or synthesised speech."""
 
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 from kws_tf.audio import download, speech_commands, synthesis, vocabulary
+from kws_tf.audio.speech_commands import TRAINING, Clip
 from kws_tf.audio.synthesis import SynthesisSettings
 from kws_tf.data import mix
 from kws_tf.data.labels import KEYWORDS, check_spelling
@@ -33,7 +35,8 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     Args:
         data_dir: What the user gave; with ``fetch`` the folder to download into.
         fetch: Download the official archives.
-        settings: The words, the window, and how many clips of a word to synthesise.
+        settings: The words, the window, how many clips of a word to synthesise, and how many
+            recordings to use.
 
     Raises:
         KwsError: If the download or the synthesis fails, or a word does not fit the window.
@@ -68,28 +71,49 @@ def _to_synthesise(settings: DataSettings, words, clips_per_word: int) -> Synthe
 
 
 def _with_recordings(folder: Path, settings: DataSettings) -> Source:
-    per_word, words = settings.synthetic_per_word, settings.words
-    if not per_word or not folder.is_dir() or any(folder.glob("*.tfrecord")):
-        if per_word > 0:
+    words = settings.words
+    per_word, limit = settings.synthetic_per_word, settings.recordings_per_word
+    if not folder.is_dir() or any(folder.glob("*.tfrecord")):
+        if per_word > 0 or limit >= 0:
             raise KwsError(
-                f"{folder} is no folder of audio, which is what synthesised speech is mixed "
-                "with; give recordings, or --synthetic-per-word 0"
+                f"{folder} is no folder of audio, which is what synthesised speech is mixed with "
+                "and recordings are chosen from; give recordings, or neither --synthetic-per-word "
+                "nor --recordings-per-word"
             )
         return Source(folder, False)
+    if not per_word and limit < 0:
+        return Source(folder, False)
     recorded = speech_commands.scan(folder)
+    if limit >= 0:
+        recorded = _limited(recorded, limit)
     there = Counter(clip.word for clip in recorded)
     check_spelling(words, there, str(folder))
     # What cannot be spoken has to do with its recordings.
     spoken = [word for word in words if not there[word] or synthesis.can_speak(word)]
     counts = mix.synthetic_counts({word: there[word] for word in words}, per_word)
     counts = {word: counts[word] if word in spoken else 0 for word in words}
-    if not any(counts.values()):
+    speech = None
+    if any(counts.values()):
+        speech = _to_synthesise(settings, tuple(spoken), max(mix.ENOUGH, per_word))
+        print(f"synthesised speech is mixed with the recordings, in {ROOT}/", flush=True)
+    elif limit < 0:
         return Source(folder, False)
-    speech = _to_synthesise(settings, tuple(spoken), max(mix.ENOUGH, per_word))
-    print(f"synthesised speech is mixed with the recordings, in {ROOT}/", flush=True)
     mixed, clips = mix.mix(folder, recorded, counts, speech, ROOT)
     print(_table(clips, folder, words))
-    return Source(mixed, True)
+    return Source(mixed, speech is not None)
+
+
+def _limited(recorded: list[Clip], number: int) -> list[Clip]:
+    """Returns so many training clips of each word, of 20 all that are of 10, and all others."""
+    training = defaultdict(list)
+    for clip in recorded:
+        if clip.partition == TRAINING:
+            training[clip.word].append(clip)
+    kept = [clip for clip in recorded if clip.partition != TRAINING]
+    for clips in training.values():
+        # By hash: by name they would be of few speakers.
+        kept += sorted(clips, key=lambda c: hashlib.sha1(c.path.name.encode()).digest())[:number]
+    return sorted(kept, key=lambda clip: (clip.word, clip.path.name))
 
 
 def _table(clips, recordings: Path, words) -> str:

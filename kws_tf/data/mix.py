@@ -5,6 +5,9 @@ words and the unknown class get at least ``LEAST`` synthesised clips, because a 
 to tell synthesised from recorded speech where one class has only the one and another only the
 other. ``--synthetic-per-word N`` synthesises N clips of every word instead.
 
+How often: where a class has fewer recordings than synthesised clips for training, they are
+repeated until they are as many; else ten recordings would be lost among hundreds of clips.
+
 What is tested: recordings stay in the partition of their speaker. A class is validated and tested
 on recordings where its partition has ``HELD_OUT`` of them; where there are fewer they are joined
 by synthetic voices, which are in no other partition. So the figures are about people as soon as
@@ -48,7 +51,7 @@ def mix(
     recordings: Path,
     recorded: list[Clip],
     counts: dict[str, int],
-    settings: SynthesisSettings,
+    settings: SynthesisSettings | None,
     root: Path,
 ) -> tuple[Path, list[Clip]]:
     """Makes a folder of recordings and synthesised speech, or finds it made.
@@ -59,12 +62,12 @@ def mix(
         recordings: Audio in the Speech Commands layout, with or without noise.
         recorded: Its clips, from ``speech_commands.scan``.
         counts: Clips of each keyword to synthesise, at most ``settings.clips_per_word``.
-        settings: The speech to synthesise.
+        settings: The speech to synthesise; ``None`` for none.
         root: Where the folder, and that of the synthesised speech, are kept.
 
     Returns:
-        The folder in the Speech Commands layout, with a test set beside it; and its clips, by
-        the paths that they come from.
+        The folder in the Speech Commands layout, with a test set beside it where speech was
+        synthesised; and its clips, by the paths that they come from.
 
     Raises:
         KwsError: If the synthesis fails.
@@ -73,14 +76,19 @@ def mix(
         noise = speech_commands.noise_files(recordings)
     except KwsError:
         noise = []  # the synthesised one will do
-    made = synthesis.make_dataset(root / f"synthetic-{settings.digest}", settings)
-    spoken = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
-    clips = recorded + _needed(spoken, recorded, tuple(counts))
-    target = root / f"mixed-{_digest(clips, noise)}"
+    made, spoken, words = None, [], tuple(counts)
+    if settings:
+        made = synthesis.make_dataset(root / f"synthetic-{settings.digest}", settings)
+        spoken = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
+        spoken = _needed(spoken, recorded, words)
+    clips = recorded + spoken
+    times = _times(recorded, spoken, words)
+    root.mkdir(parents=True, exist_ok=True)
+    target = root / f"mixed-{_digest(clips, noise, times)}"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=root, prefix=f".{target.name}-unfinished-") as folder:
             part = Path(folder) / "mixed"
-            _write(part, clips, noise, made, tuple(counts))
+            _write(part, clips, noise, made, words, times)
             if not target.exists():  # another process may have been faster
                 os.replace(part, target)
     return target / SPEECH_FOLDER, clips
@@ -101,19 +109,33 @@ def _chosen(clips: list[Clip], counts: dict[str, int], settings: SynthesisSettin
     return chosen
 
 
+def _group(clip: Clip, words: tuple[str, ...]) -> tuple[str, str]:
+    """Returns a clip's class and partition."""
+    return (clip.word if clip.word in words else UNKNOWN), clip.partition
+
+
 def _needed(spoken: list[Clip], recorded: list[Clip], words: tuple[str, ...]) -> list[Clip]:
     """Returns the synthesised clips for training, and for classes with few held-out recordings."""
-
-    def group(clip: Clip) -> tuple[str, str]:
-        return (clip.word if clip.word in words else UNKNOWN), clip.partition
-
-    there = Counter(map(group, recorded))
-    return [c for c in spoken if c.partition == TRAINING or there[group(c)] < HELD_OUT]
+    there = Counter(_group(clip, words) for clip in recorded)
+    return [c for c in spoken if c.partition == TRAINING or there[_group(c, words)] < HELD_OUT]
 
 
-def _digest(clips: list[Clip], noise: list[Path]) -> str:
-    """Returns ten hex digits that change with any file."""
-    digest = hashlib.sha256()
+def _times(
+    recorded: list[Clip], spoken: list[Clip], words: tuple[str, ...]
+) -> dict[tuple[str, str], int]:
+    """Returns how often the training recordings of each class are there."""
+    there = Counter(_group(clip, words) for clip in recorded)
+    made = Counter(_group(clip, words) for clip in spoken)
+    return {
+        group: max(1, round(made[group] / number))
+        for group, number in there.items()
+        if group[1] == TRAINING
+    }
+
+
+def _digest(clips: list[Clip], noise: list[Path], times: dict) -> str:
+    """Returns ten hex digits that change with any file and with the repetitions."""
+    digest = hashlib.sha256(repr(sorted(times.items())).encode())
     for clip in clips:
         digest.update(f"{clip.word}/{clip.path.name} {clip.partition} ".encode())
     for path in (*(clip.path for clip in clips), *noise):
@@ -123,17 +145,28 @@ def _digest(clips: list[Clip], noise: list[Path]) -> str:
 
 
 def _write(
-    folder: Path, clips: list[Clip], noise: list[Path], made: Path, words: tuple[str, ...]
+    folder: Path,
+    clips: list[Clip],
+    noise: list[Path],
+    made: Path | None,
+    words: tuple[str, ...],
+    times: dict[tuple[str, str], int],
 ) -> None:
-    """Writes the training folder, with lists of its partitions, and the test set."""
+    """Writes the training folder, with lists of its partitions, and the test set if it has one."""
     speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
     for clip in clips:
         _link(clip.path, speech / clip.word / clip.path.name)
+        synthetic = made is not None and made in clip.path.parents
+        for copy in range(1, 1 if synthetic else times.get(_group(clip, words), 1)):
+            name = f"{clip.path.stem}_again_{copy}{clip.path.suffix}"
+            _link(clip.path, speech / clip.word / name)
     for partition in (VALIDATION, TESTING):
         lines = [f"{c.word}/{c.path.name}\n" for c in clips if c.partition == partition]
         (speech / f"{partition}_list.txt").write_text("".join(lines), encoding="utf-8")
     for path in noise:
         _link(path, speech / NOISE_FOLDER / path.name)
+    if not made:
+        return  # no silence to test with
     for path in speech_commands.noise_files(made / SPEECH_FOLDER):
         _link(path, speech / NOISE_FOLDER / f"synthetic_{path.name}")
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from kws_tf import presets
+from kws_tf.audio.synthesis import ACCENTS, SynthesisSettings
 from kws_tf.errors import KwsError
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 
@@ -12,6 +13,17 @@ SEEDS = (0, 1, 2)
 TEACHERS = ("teacher-0", "teacher-1")
 WEIGHT_BITS = (8, 6, 5, 4, 3, 2)
 ACTIVATION_BITS = (8, 6, 5, 4)
+MIXED_WORDS = ("up", "down", "left", "right", "go")
+RECORDINGS_PER_WORD = (0, 10, 50, 200)
+SYNTHETIC_PER_WORD = 300
+_MIXING = {"float_epochs": 20, "quantized_epochs": 5}
+# Few clips need smaller batches and more epochs to make as many steps.
+_ALONE = {
+    10: {"batch_size": 16, "float_epochs": 100, "quantized_epochs": 20},
+    50: {"batch_size": 32, "float_epochs": 60, "quantized_epochs": 12},
+    200: {"float_epochs": 30, "quantized_epochs": 8},
+}
+_HALF_AMERICAN = (*ACCENTS, *["en-us"] * (len(ACCENTS) - 2))
 _FULL = {
     "data": presets.settings(DataSettings, "full"),
     "augmentation": presets.settings(Augmentation, "full"),
@@ -28,13 +40,15 @@ class Experiment:
     """One run.
 
     Attributes:
-        group: ``teachers``, ``main``, ``recipe`` or ``bits``.
+        group: One of ``GROUPS``.
         row: What the table calls its configuration; seeds of one configuration share it.
         name: Of its run folder.
         train: Model and training; ``teacher`` and ``warm_up_run`` name other experiments.
         data: The task.
         augmentation: What is done to training clips.
         tested: Whether it is converted and measured on the test set.
+        speech: Synthesised speech to train on instead of the data folder; the model is then
+            judged on the folder's validation clips.
     """
 
     group: str
@@ -44,6 +58,7 @@ class Experiment:
     data: DataSettings = field(default_factory=DataSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     tested: bool = True
+    speech: SynthesisSettings | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -174,13 +189,94 @@ def _recipe() -> list[Experiment]:
     ]
 
 
+def _transfer() -> list[Experiment]:
+    """Short runs on synthesised speech, each with one change, judged on real validation clips."""
+    strong = {"warp": 0.16, "time_masks": 2, "band_masks": 2}
+    weak = {"warp": 0.04, "time_mask_ms": 60.0, "band_mask": 4, "noise_share": 0.5}
+    different = {"accents": _HALF_AMERICAN, "variety": 1.5, "snr_db": (10, 65), "room_share": 0.8}
+    many = {"clips_per_word": 900, "clips_per_unknown_word": 75}
+    trials = {
+        "base: preset quick, 20 epochs of warm-up": {},
+        "more than half of the speakers American": {"speech": {"accents": _HALF_AMERICAN}},
+        "speakers 1.5 times as different": {"speech": {"variety": 1.5}},
+        "background 10 to 65 dB below the word": {"speech": {"snr_db": (10, 65)}},
+        "80 % of the clips in rooms": {"speech": {"room_share": 0.8}},
+        "all of these four": {"speech": different},
+        "three times the clips, 7 epochs": {"speech": many, "train": {"float_epochs": 7}},
+        "stronger warp and masks": {"augmentation": strong},
+        "weaker warp, masks and noise": {"augmentation": weak},
+        "noise up to 0.3 of full scale": {"augmentation": {"noise_volume": 0.3}},
+        "other clips mixed in": {"augmentation": {"mix_share": 0.5}},
+        "unknown share 0.5": {"data": {"unknown_share": 0.5}},
+        "dropout 0.3": {"train": {"dropout": 0.3}},
+        "American, 1.5 times as different, clips mixed in": {
+            "speech": {"accents": _HALF_AMERICAN, "variety": 1.5},
+            "augmentation": {"mix_share": 0.5},
+        },
+    }
+    return [
+        Experiment(
+            "transfer",
+            row,
+            "transfer-" + re.sub("[^a-z0-9]+", "-", row.lower()),
+            presets.settings(
+                TrainSettings,
+                "quick",
+                **{"float_epochs": 20, "quantized_epochs": 0} | changes.get("train", {}),
+            ),
+            presets.settings(DataSettings, "quick", **changes.get("data", {})),
+            presets.settings(Augmentation, "quick", **changes.get("augmentation", {})),
+            tested=False,
+            speech=SynthesisSettings(**changes.get("speech", {})),
+        )
+        for row, changes in trials.items()
+    ]
+
+
+def _mixing() -> list[Experiment]:
+    """Recordings of five words, as many of each as the row says, alone and with synthesised ones.
+
+    All rows have the same validation recordings to choose the epoch by.
+    """
+    found = []
+    for number in RECORDINGS_PER_WORD:
+        for synthetic in (SYNTHETIC_PER_WORD, 0):
+            if not number and not synthetic:
+                continue
+            epochs = _MIXING if synthetic else _ALONE[number]
+            data = presets.settings(
+                DataSettings,
+                "own-words",
+                words=MIXED_WORDS,
+                unknown_share=0.5,  # as much as the fewest recordings give, for all rows alike
+                recordings_per_word=number,
+                synthetic_per_word=synthetic,
+            )
+            found.append(
+                Experiment(
+                    "mixing",
+                    mixing_row(number, synthetic),
+                    f"mixing-{number}-{synthetic}",
+                    presets.settings(TrainSettings, "own-words", **epochs),
+                    data,
+                    presets.settings(Augmentation, "own-words"),
+                )
+            )
+    return found
+
+
+def mixing_row(recordings: int, synthetic: int) -> str:
+    """Returns what the table calls a mixture."""
+    return f"{recordings} recordings and {synthetic} synthesised clips a word"
+
+
 def experiments() -> dict[str, Experiment]:
     """Returns all experiments by name, in the order to run them."""
-    found = [*_teachers(), *_main(), *_bits(), *_recipe()]
+    found = [*_teachers(), *_main(), *_bits(), *_recipe(), *_transfer(), *_mixing()]
     return {experiment.name: experiment for experiment in found}
 
 
-GROUPS = ("teachers", "main", "mfcc", "paper", "bits", "recipe")
+GROUPS = ("teachers", "main", "mfcc", "paper", "bits", "recipe", "transfer", "mixing")
 
 
 def chosen(groups, names) -> list[Experiment]:

@@ -99,10 +99,24 @@ def _start(experiment: Experiment, root: Path, command, slot: int, jobs: int):
 def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) -> None:
     """Trains an experiment, converts and measures it, and writes its ``result.json``.
 
+    Args:
+        experiment: What to do.
+        data_dir: Records or audio; what experiments of synthesised speech are judged on.
+        test_dir: The test set.
+        root: Folder of the run folders.
+
     Raises:
         KwsError: If the data are not usable, or the folder holds a run with other settings.
     """
+    from kws_tf.audio import synthesis
+    from kws_tf.data import locate
     from kws_tf.training import fit
+
+    if experiment.speech:
+        place = locate.ROOT / f"synthetic-{experiment.speech.digest}"
+        source = synthesis.make_dataset(place, experiment.speech) / synthesis.SPEECH_FOLDER
+    else:
+        source = locate.training_data(data_dir, False, experiment.data).folder
 
     settings = dataclasses.replace(
         experiment.train,
@@ -113,7 +127,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
     )
     run = fit.train(
         root / experiment.name,
-        data_dir,
+        source,
         settings,
         experiment.data,
         experiment.augmentation,
@@ -127,6 +141,8 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
         "parameters": None,
     }
     result |= _training_of(run)
+    if experiment.speech:
+        result["real"] = _judge(run, data_dir)
     if experiment.tested:
         result |= _measure(run, test_dir)
     write_json(run.path / RESULT, result)
@@ -143,6 +159,20 @@ def _training_of(run) -> dict:
             found["validation"][phase] = max(rows)
             found["parameters"] = run.load_model(phase).count_params()
     return found
+
+
+def _judge(run, data_dir: Path) -> dict:
+    """Counts what the Keras model gets right of the validation clips of real speech."""
+    from kws_tf.evaluation import evaluate, labelled
+    from kws_tf.settings import DataSettings
+
+    # The clips depend on the shares of unknown and silent ones, so these are everyone's.
+    task = DataSettings(words=run.data_settings().words)
+    clips = labelled.from_records(data_dir, "validation", run.labels(), run.front_end(), task)
+    phase = "quantized" if run.train_settings().quantized_epochs else "float"
+    subject = evaluate.open_subject(run.path, "keras", phase)
+    counted = evaluate.evaluate(subject, clips, "keras", phase=phase).metrics
+    return {"n": counted.total, "correct": counted.correct}
 
 
 def _measure(run, test_dir: Path) -> dict:

@@ -1,11 +1,20 @@
 """The results of experiments as Markdown tables and plots."""
 
+import io
 import re
 import statistics
 from pathlib import Path
 
 from kws_tf.errors import KwsError
-from kws_tf.experiments.plan import ACTIVATION_BITS, METHODS, WEIGHT_BITS, experiments
+from kws_tf.experiments.plan import (
+    ACTIVATION_BITS,
+    METHODS,
+    RECORDINGS_PER_WORD,
+    SYNTHETIC_PER_WORD,
+    WEIGHT_BITS,
+    experiments,
+    mixing_row,
+)
 from kws_tf.experiments.runner import RESULT
 from kws_tf.files import write_bytes
 from kws_tf.training.run_folder import read_json
@@ -191,8 +200,6 @@ def save_bits_plot(results: dict, path: Path) -> None:
 
     Where there are no such results, nothing is written.
     """
-    import io
-
     from matplotlib.figure import Figure
 
     found = _of_group(results, "bits")
@@ -228,9 +235,110 @@ def save_bits_plot(results: dict, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("TFLite accuracy, %")
     panels[0].legend(frameon=False, loc="lower left")
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)
     write_bytes(path, picture.getvalue())
+
+
+def transfer_table(results: dict) -> str:
+    """Returns what models of synthesised speech make of real speech, in the order of the plan."""
+    rows = _of_group(results, "transfer")
+    if not rows:
+        return _NOT_YET
+    n = next(iter(rows.values()))[0]["real"]["n"]
+    lines = [
+        f"| change | right of {n:,} real clips | of synthetic ones | minutes | command |",
+        "|---" * 5 + "|",
+    ]
+    for row, (trial,) in rows.items():
+        synthetic = list(trial["validation"].values())[-1]
+        lines.append(
+            f"| {row} | {_share(trial['real']['correct'], n)} | {100 * synthetic:.2f} % "
+            f"| {trial['minutes']:.1f} | `{trial['command']}` |"
+        )
+    return "\n".join(lines)
+
+
+def _mixtures(results: dict) -> dict[int, dict[int, tuple[int, int]]]:
+    """Returns n of N by synthesised clips a word and recordings a word."""
+    rows = _of_group(results, "mixing")
+    return {
+        synthetic: {
+            number: (trial["correct"]["tflite"], trial["n"])
+            for number in RECORDINGS_PER_WORD
+            for trial in rows.get(mixing_row(number, synthetic), ())
+        }
+        for synthetic in (0, SYNTHETIC_PER_WORD)
+    }
+
+
+def mixing_table(results: dict) -> str:
+    """Returns accuracy by recordings a word, alone and with synthesised speech."""
+    mixtures = _mixtures(results)
+    if not any(mixtures.values()):
+        return _NOT_YET
+    lines = [
+        "| recordings a word | alone, TFLite int8 "
+        f"| with {SYNTHETIC_PER_WORD} synthesised clips a word |",
+        "|---" * 3 + "|",
+    ]
+    for number in RECORDINGS_PER_WORD:
+        cells = [
+            f"{found[number][0]:,} of {found[number][1]:,} "
+            f"({100 * found[number][0] / found[number][1]:.2f} %)"
+            if number in found
+            else "–"
+            for found in mixtures.values()
+        ]
+        lines.append(f"| {number} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "![accuracy against recordings a word](mixing.png)"])
+
+
+def save_mixing_plot(results: dict, path: Path) -> None:
+    """Draws accuracy against recordings a word, alone and with synthesised speech.
+
+    Where there are no such results, nothing is written.
+    """
+    from matplotlib.figure import Figure
+
+    mixtures = _mixtures(results)
+    if not any(mixtures.values()):
+        return
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    titles = ("recordings alone", f"with {SYNTHETIC_PER_WORD} synthesised clips a word")
+    for found, title, marker, colour in zip(
+        mixtures.values(), titles, "so", ("#999999", "#0072B2"), strict=True
+    ):
+        points = [(number, 100 * right / n) for number, (right, n) in found.items()]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=title)
+    axes.set_xscale("symlog", linthresh=10)
+    axes.set_xticks(RECORDINGS_PER_WORD, map(str, RECORDINGS_PER_WORD))
+    axes.set_xlabel("recordings a word")
+    axes.set_ylabel("TFLite accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    _save(figure, path)
+
+
+# What each document has: the parts between its marks, and its plots.
+PARTS = {
+    "results": {
+        "main": main_table,
+        "comparison": comparison_table,
+        "pact": pact_sentences,
+        "recipe": recipe_table,
+        "bits": bits_table,
+    },
+    "own-words": {"transfer": transfer_table, "mixing": mixing_table},
+}
+PLOTS = {"results": ("bits.png", save_bits_plot), "own-words": ("mixing.png", save_mixing_plot)}
 
 
 def fill(text: str, parts: dict[str, str]) -> str:
