@@ -1,7 +1,12 @@
 """The plan of the experiments, running them, and the tables made of what came out."""
 
 import json
+import os
+import pathlib
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from tiny_run import make_audio
@@ -76,6 +81,46 @@ def test_runs_in_order_skips_what_is_done_and_names_what_failed(tmp_path, capsys
         runner.run_all(plan.chosen((), ["118-fixed-0"]), tmp_path, command, jobs=1)
     runner.run_all(experiments, tmp_path, command, jobs=1)
     assert "3 of 3 experiments are done" in capsys.readouterr().out
+
+
+SLEEPS = """
+import os, pathlib, sys, time
+(pathlib.Path(sys.argv[1]) / "pid").write_text(str(os.getpid()))
+time.sleep(60)
+"""
+RUNS = """
+import pathlib, sys
+from kws_tf.experiments import plan, runner
+folder = pathlib.Path(sys.argv[1])
+command = [sys.executable, "-c", sys.argv[2], str(folder)]
+runner.run_all(plan.chosen((), ["teacher-0"]), folder, command, jobs=1)
+"""
+
+
+def test_a_kill_takes_the_experiments_along(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", RUNS, str(tmp_path), SLEEPS], text=True)
+    pid_file = tmp_path / "pid"
+    wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    wait_for(lambda: not is_running(int(pid_file.read_text())))
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A container without an init process leaves orphans as zombies.
+    status = pathlib.Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
 def test_synthesised_speech_is_judged_on_recordings(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -41,6 +43,8 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
     )
     running: dict[int, tuple[Experiment, subprocess.Popen, float]] = {}
     failed: list[str] = []
+    # A kill takes the experiments along; they would go on alone.
+    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         while running or (waiting and not failed):
             for slot in range(jobs if not failed else 0):
@@ -69,6 +73,7 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
     finally:
         for _, process, _ in running.values():
             process.terminate()
+        signal.signal(signal.SIGTERM, earlier)
     if failed:
         raise KwsError(
             f"{', '.join(failed)} failed; {root / (failed[0] + '.log')} says why; "
