@@ -1,11 +1,9 @@
 """What people might record, and scripts run on it."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
+from running import run_main
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 PITCH = 500
@@ -33,9 +31,4 @@ def spoken(seconds=1.5, at=(0.6,), rate=16000, level=0.25, noise=0.001, length=0
 
 def run_script(name, *arguments):
     """Runs a script in this process and returns its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        patch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
-    return end.value.code
+    return run_main(SCRIPTS / f"{name}.py", *arguments)

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from models import classifier_file, random_model
+from running import run_main
 
 from kws_tf.conversion.manifest import Manifest
 from kws_tf.frontend.config import FrontEnd
@@ -23,14 +23,12 @@ def folder_on_path(monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(capsys):
     """Runs a benchmark in this process and returns exit code, output and errors."""
 
     def call(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        code = run_main(BENCHMARKS / f"{name}.py", *arguments)
+        return code, *capsys.readouterr()
 
     return call
 

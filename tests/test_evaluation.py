@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import runpy
 import subprocess
 import sys
 import wave
@@ -16,6 +15,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import classifier_file, pack, random_inputs, random_model
+from running import run_main
 from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.conversion.manifest import Manifest
@@ -115,15 +115,12 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def evaluate(monkeypatch, capsys):
+def evaluate(capsys):
     """Runs scripts/evaluate.py; returns exit code, stdout and stderr."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / "evaluate.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        code = run_main(SCRIPTS / "evaluate.py", *arguments)
+        return code, *capsys.readouterr()
 
     return call
 

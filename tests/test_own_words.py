@@ -1,7 +1,6 @@
 """Words of one's own: what is synthesised and mixed, which words are refused, the whole path."""
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import run_main
 from tiny_run import make_audio, write_wav
 
 from kws_tf.audio import fresh_process, speech_commands, synthesis, vocabulary
@@ -32,13 +32,10 @@ SCRIPTS = ROOT / "scripts"
 def call(monkeypatch, capsys, tmp_path):
     """Runs a script in this process, in a folder of its own; returns code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(SCRIPTS)
 
     def call(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        code = run_main(SCRIPTS / f"{name}.py", *arguments)
+        return code, *capsys.readouterr()
 
     return call
 
