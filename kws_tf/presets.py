@@ -10,8 +10,10 @@ from kws_tf.settings import DataSettings
 
 _FEW_CLIPS = {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10}
 
+_EDGES = {"edge_share": 0.25}
+
 # Clips mixed with others, and more unknown speech: a teacher says what they are.
-_PATIENT = {
+_PATIENT = _EDGES | {
     "batch_size": 64,
     "unknown_share": 0.3,
     "mix_share": 0.5,
@@ -25,7 +27,7 @@ PRESETS: dict[str, dict] = {
     "full": _PATIENT | {"float_epochs": 60, "quantized_epochs": 8},
     "full-344": _PATIENT
     | {"hidden": 344, "float_epochs": 30, "quantized_epochs": 6, "learning_rate": 2e-3},
-    "teacher": {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
+    "teacher": _EDGES | {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
     # For some thousand clips: smaller batches, so that an epoch has steps enough.
     "quick": _FEW_CLIPS,
     # For a few words of one's own among all that is said: as much unknown speech as keywords.

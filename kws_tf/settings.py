@@ -53,8 +53,15 @@ class Augmentation:
     gain_db: float = _option(6.0, "greatest gain either way, dB", 0, 40)
     speed: float = _option(0.1, "greatest relative change of speed either way (records)", 0, 0.5)
     warp: float = _option(0.08, "greatest relative warp of the mel axis either way", 0, 0.5)
+    filter_db: float = _option(
+        0.0, "greatest gain or loss of a random smooth filter over the bands, dB", 0, 40
+    )
     mix_share: float = _option(0.0, "share of clips that get another clip mixed in", 0, 1)
     mix_volume: float = _option(0.5, "greatest amplitude of that clip, relative to its own", 0, 1)
+    edge_share: float = _option(
+        0.0, "share of clips that begin or end in digital silence, as short clips do", 0, 1
+    )
+    edge_ms: float = _option(300.0, "greatest length of that silence, ms", 0, 1000)
     time_masks: int = _option(1, "number of time masks", 0, 10)
     time_mask_ms: float = _option(120.0, "greatest length of a time mask, ms", 0, 1000)
     band_masks: int = _option(1, "number of masks over mel bands", 0, 10)

@@ -53,12 +53,13 @@ def plain(values):
     return records.from_picture(values[:, ::STEP], STORED).numpy()
 
 
-EVERYTHING = Augmentation(time_masks=2, band_masks=2)
+EVERYTHING = Augmentation(time_masks=2, band_masks=2, mix_share=0.5, edge_share=0.5, filter_db=6.0)
 PARTS = {
     "shift": ("shift_ms", 100.0),
     "gain": ("gain_db", 6.0),
     "speed": ("speed", 0.1),
     "warp": ("warp", 0.1),
+    "filter": ("filter_db", 6.0),
 }
 
 
@@ -222,6 +223,43 @@ def test_another_clip_is_mixed_in_by_power_and_by_samples():
     np.testing.assert_allclose(on_samples(samples, settings), wanted.clip(-1, 1), atol=1e-6)
 
 
+def test_edges_are_silent_on_one_side_and_no_longer_than_allowed():
+    settings, noise = only(edge_share=1.0, edge_ms=300.0), tf.fill([200, FRAMES, 40], 10.0)
+    noisy = dataclasses.replace(settings, noise_share=1.0, noise_volume=1.0)
+    silent = on_pictures(pictures(200), noisy, noise) <= STORED.floor + 1e-5
+    np.testing.assert_array_equal(silent.all(2), silent.any(2))
+    frames = silent.all(2)
+    assert not np.any(frames[:, 0] & frames[:, -1])
+    assert 0.3 < np.mean(frames[:, -1]) < 0.6
+    longest = frames.sum(1).max()
+    assert 12 <= longest <= 300 / 20
+    lengths = np.count_nonzero(on_samples(white(200), settings, white(200, seed=1)) == 0, axis=1)
+    assert 0.25 * RATE < lengths.max() <= 0.3 * RATE + 1
+    assert abs(lengths.mean() / RATE - 0.15) < 0.02
+
+
+def test_as_many_clips_as_wanted_have_silent_edges():
+    frames = on_pictures(pictures(2000), only(edge_share=0.3, edge_ms=1000.0)) <= STORED.floor
+    assert np.mean(frames.any((1, 2))) == pytest.approx(0.3, abs=0.04)
+
+
+def test_a_filter_is_smooth_and_bounded_and_alike_on_records_and_on_audio():
+    settings = only(filter_db=9.0)
+    gains = augment.filter_gains(tf.constant(500), 40, SEED, settings).numpy()
+    limit = 9 * np.log(10) / 10
+    assert 0.95 * limit < abs(gains).max() <= limit
+    assert abs(np.diff(gains, axis=1)).max() <= 2 * limit * 4 / 39 + 1e-5
+    values = pictures(low=100, high=180)
+    changed = on_pictures(values, settings) - plain(values)
+    assert np.ptp(changed, axis=1).max() < 1e-3  # the same gain at all times
+    assert np.ptp(changed, axis=2).min() > 0.1
+    over_floor = plain(values) - STORED.floor
+    coloured = augment.colour(over_floor, 25.0, SEED, settings).numpy() - over_floor
+    wanted = augment.filter_gains(tf.constant(6), 40, SEED, settings).numpy()[:, None, :]
+    np.testing.assert_allclose(coloured, np.broadcast_to(wanted, coloured.shape), atol=1e-4)
+    np.testing.assert_array_equal(augment.colour(0 * over_floor, 25.0, SEED, settings), 0)
+
+
 def test_as_many_clips_as_wanted_get_another_one():
     drawn = augment.other_volumes(4000, SEED, only(mix_share=0.3, mix_volume=0.5)).numpy()
     assert np.mean(drawn > 0) == pytest.approx(0.3, abs=0.03)
@@ -279,6 +317,10 @@ AUGMENTATIONS = st.builds(
     time_mask_ms=st.floats(0, 1000),
     band_masks=st.integers(0, 3),
     band_mask=st.integers(0, 80),
+    mix_share=st.floats(0, 1),
+    edge_share=st.floats(0, 1),
+    edge_ms=st.floats(0, 1000),
+    filter_db=st.floats(0, 40),
 )
 
 
@@ -296,5 +338,9 @@ def test_always_finite_and_within_range(augmentation, seed, level):
     for result in (mixed, masked):
         assert np.all((result >= STORED.floor - 1e-5) & (result <= STORED.ceiling + 1e-5))
     samples = np.full((4, 2000), 1.0 if level else -1.0, np.float32)
+    coloured = augment.colour(
+        mixed - STORED.floor, STORED.ceiling - STORED.floor, key, augmentation
+    )
+    assert np.all((coloured >= 0) & (coloured <= STORED.ceiling - STORED.floor + 1e-5))
     loud = augment.augment_samples(samples, samples, silence, key, augmentation, RATE).numpy()
     assert np.all(abs(loud) <= 1)

@@ -16,6 +16,7 @@ from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.settings import Augmentation
 
 _NATS_PER_DB = math.log(10.0) / 10.0
+_FILTER_KNOTS = 5
 
 
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -37,6 +38,24 @@ def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Te
     return tf.random.stateless_uniform([batch], seed, -limit, limit)
 
 
+def filter_gains(
+    batch: tf.Tensor, bands: int, seed: tf.Tensor, settings: Augmentation
+) -> tf.Tensor:
+    """Draws a smooth filter for each clip: a microphone, a room, a voice of another timbre.
+
+    Gains at a few places are drawn up to ``filter_db`` either way, those between interpolated
+    (after FilterAugment, Nam et al., arXiv 2110.03282).
+
+    Returns:
+        Gain of each band's power, nats, float32 [batch, bands].
+    """
+    limit = settings.filter_db * _NATS_PER_DB
+    knots = tf.random.stateless_uniform([batch, _FILTER_KNOTS], seed, -limit, limit)
+    place = tf.linspace(0.0, _FILTER_KNOTS - 1.0, bands)[None]
+    distance = tf.abs(place - tf.range(_FILTER_KNOTS, dtype=tf.float32)[:, None])
+    return tf.matmul(knots, tf.maximum(0.0, 1.0 - distance))
+
+
 def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
     """Draws the amplitude at which each clip gets its neighbour in the batch, float32 [batch].
 
@@ -46,6 +65,30 @@ def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> 
     seeds = tf.random.experimental.stateless_split(seed, 2)
     level = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.mix_volume)
     return tf.where(tf.random.stateless_uniform([batch], seeds[1]) < settings.mix_share, level, 0.0)
+
+
+def edge_silence(
+    batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation, length: int, step_ms: float
+) -> tf.Tensor:
+    """Draws what digital silence leaves of each clip, bool [batch, length].
+
+    Clips shorter than the window are padded with zeros, which no room and no noise reaches; a
+    model that has not heard such an edge takes it for a sound.
+
+    Args:
+        batch: Number of clips.
+        seed: int [2].
+        settings: How often, and how long.
+        length: Frames or samples of a clip.
+        step_ms: Time from one to the next, ms.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 3)
+    silent = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.edge_ms / step_ms)
+    chosen = tf.random.stateless_uniform([batch], seeds[1]) < settings.edge_share
+    silent = tf.where(chosen, silent, 0.0)[:, None]
+    from_start = tf.range(length, dtype=tf.float32)[None]
+    at_end = tf.random.stateless_uniform([batch, 1], seeds[2]) < 0.5
+    return tf.where(at_end, from_start[:, ::-1], from_start) >= silent
 
 
 def resample(
@@ -120,7 +163,7 @@ def augment_pictures(
     Returns:
         float32 [batch, frames, bands], nats.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 6)
+    seeds = tf.random.experimental.stateless_split(seed, 8)
     batch, frames = tf.shape(pictures)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
     shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
@@ -131,10 +174,18 @@ def augment_pictures(
     speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
         from_picture(moved, stored), stored
     )
+    if settings.filter_db:
+        gains = filter_gains(batch, stored.bands, seeds[7], settings)
+        speech *= tf.exp(gains)[:, None, :]
     mixed_in = other_volumes(batch, seeds[5], settings)[:, None, None]
     speech += tf.where(silence[:, None, None], 0.0, tf.square(mixed_in) * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[3], settings)[:, None, None]
-    return log_power(speech + tf.square(volume) * noise_power, stored)
+    power = speech + tf.square(volume) * noise_power
+    if settings.edge_share:
+        hop_ms = stored.hop_ms * step
+        kept = edge_silence(batch, seeds[6], settings, frames, hop_ms)
+        power = tf.where(kept[:, :, None], power, 0.0)
+    return log_power(power, stored)
 
 
 def augment_samples(
@@ -158,7 +209,7 @@ def augment_samples(
     Returns:
         float32 [batch, samples], limited to [-1, 1].
     """
-    seeds = tf.random.experimental.stateless_split(seed, 4)
+    seeds = tf.random.experimental.stateless_split(seed, 5)
     batch, length = tf.shape(samples)[0], samples.shape[1]
     limit = round(settings.shift_ms * sample_rate / 1000)
     shift = tf.random.stateless_uniform([batch], seeds[0], 0, 2 * limit + 1, tf.int32)
@@ -174,7 +225,32 @@ def augment_samples(
     mixed_in = other_volumes(batch, seeds[3], settings)[:, None]
     speech += tf.where(silence[:, None], 0.0, mixed_in * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[2], settings)[:, None]
-    return tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
+    mixed = tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
+    if settings.edge_share:
+        kept = edge_silence(batch, seeds[4], settings, length, 1000 / sample_rate)
+        mixed = tf.where(kept, mixed, 0.0)
+    return mixed
+
+
+def colour(
+    over_floor: tf.Tensor, most: float, seed: tf.Tensor, settings: Augmentation
+) -> tf.Tensor:
+    """Filters each clip with gains of up to ``filter_db``; digital silence stays silent.
+
+    Args:
+        over_floor: float32 [batch, frames, bands], nats above the floor.
+        most: The ceiling, nats above the floor.
+        seed: int [2].
+        settings: How much.
+
+    Returns:
+        float32 of the same shape.
+    """
+    if not settings.filter_db:
+        return over_floor
+    batch, bands = tf.shape(over_floor)[0], over_floor.shape[2]
+    gains = filter_gains(batch, bands, seed, settings)[:, None, :]
+    return tf.where(over_floor > 0.0, tf.clip_by_value(over_floor + gains, 0.0, most), 0.0)
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:

@@ -55,7 +55,7 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
         )
 
     def from_samples(position, noise_position, silence, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 2)
+        seeds = tf.random.experimental.stateless_split(seed, 3)
         samples = augment.augment_samples(
             tf.cast(tf.gather(clips, position), tf.float32) / 32768.0,
             tf.cast(tf.gather(noise, noise_position), tf.float32) / 32768.0,
@@ -65,6 +65,8 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
             config.sample_rate,
         )
         over_floor = log_mel(samples, config) - config.floor
+        most = config.ceiling - config.floor
+        over_floor = augment.colour(over_floor, most, seeds[2], settings)
         return augment.warp(over_floor, seeds[1], settings) + config.floor
 
     return from_pictures if stored else from_samples

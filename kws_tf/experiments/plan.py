@@ -78,6 +78,7 @@ def _teachers() -> list[Experiment]:
             "teacher",
             name,
             presets.settings(TrainSettings, "teacher", seed=seed),
+            augmentation=presets.settings(Augmentation, "teacher"),
             tested=False,
         )
         for seed, name in enumerate(TEACHERS)
