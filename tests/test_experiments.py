@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,12 +241,17 @@ def test_fill_replaces_between_the_marks_only():
         tables.fill(text, {"y": ""})
 
 
-def test_no_or_damaged_results(tmp_path):
+def test_results_are_kept_and_read_without_the_runs(tmp_path):
+    runs, kept = tmp_path / "runs", tmp_path / "results"
     with pytest.raises(KwsError, match="has no results"):
-        tables.load(tmp_path)
-    (tmp_path / "teacher-0").mkdir()
-    (tmp_path / "teacher-0" / runner.RESULT).write_text("{")
+        tables.load(kept)
+    for name in ("teacher-1", "teacher-0", "no-experiment"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / runner.RESULT).write_text(json.dumps({"group": name}))
+    assert tables.collect(runs, kept) == 2
+    shutil.rmtree(runs)
+    assert tables.collect(runs, kept) == 0
+    assert tables.load(kept) == {n: {"group": n} for n in ("teacher-0", "teacher-1")}
+    (kept / "teacher-0.json").write_text("{")
     with pytest.raises(KwsError, match="damaged"):
-        tables.load(tmp_path)
-    (tmp_path / "teacher-0" / runner.RESULT).write_text(json.dumps({"group": "teachers"}))
-    assert tables.load(tmp_path) == {"teacher-0": {"group": "teachers"}}
+        tables.load(kept)

@@ -12,6 +12,7 @@ from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
 
 from kws_tf.data import pipeline, sources
 from kws_tf.data.labels import class_names
+from kws_tf.deployment.publish import publish_run
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end
 from kws_tf.model import spotter
@@ -465,6 +466,35 @@ def test_a_warm_up_is_taken_over(finished, audio, tmp_path):
     assert_same(saved_weights(run, "quantized"), saved_weights(finished[0], "quantized"))
 
 
+def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tmp_path):
+    taught = train(tmp_path / "taught", audio, teacher=(str(finished[0].path),), teacher_epochs=1)
+    published = publish_run(taught, tmp_path / "checkpoints")
+    assert published == tmp_path / "checkpoints" / "taught"
+    text = (published / "settings.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(finished[0].path) not in text
+    copy = open_run(published)
+    assert copy.labels() == taught.labels()
+    for phase in ("float", "quantized"):
+        assert_same(saved_weights(copy, phase), saved_weights(taught, phase))
+    teacher = shutil.copytree(finished[0].path, tmp_path / "elsewhere" / finished[0].path.name)
+    other = train(
+        tmp_path / "other",
+        audio,
+        teacher=(str(teacher),),
+        teacher_epochs=1,
+        warm_up_run=str(published),
+    )
+    assert_same(saved_weights(other, "float"), saved_weights(taught, "float"))
+
+
+def test_a_run_without_weights_is_not_published(copy, tmp_path):
+    for path in copy.path.glob("*.h5"):
+        path.unlink()
+    with pytest.raises(KwsError, match="has no weights"):
+        publish_run(copy, tmp_path / "checkpoints")
+
+
 @pytest.mark.parametrize("changes", [{"seed": 9}, {"float_epochs": 3}, {"dropout": 0.5}])
 def test_another_warm_up_is_not_taken_over(finished, audio, tmp_path, changes):
     with pytest.raises(KwsError, match="cannot be taken over"):
@@ -473,8 +503,8 @@ def test_another_warm_up_is_not_taken_over(finished, audio, tmp_path, changes):
     assert len(rows(run)) == 1
 
 
-@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"averaging": 0.9}])
-def test_dropout_and_averaging_change_the_training(finished, audio, tmp_path, changes):
+@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"averaging": 0.9}, {"optimizer": "muon"}])
+def test_options_change_the_training(finished, audio, tmp_path, changes):
     run = train(tmp_path / "run", audio, float_epochs=2, quantized_epochs=0, **changes)
     assert rows(run)[1]["val_loss"] != rows(finished[0])[1]["val_loss"]
 

@@ -10,7 +10,7 @@ from kws_tf.errors import KwsError
 from kws_tf.evaluation import interpreter, micro
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import decisions
-from kws_tf.files import write_bytes
+from kws_tf.files import write_bytes, write_json
 from kws_tf.training.run_folder import RunFolder, read_json
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
@@ -47,14 +47,9 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
             f"the model of {run.path} has not been evaluated on a test set; run "
             "scripts/evaluate.py on it, with --runtime tflite and --runtime micro"
         )
-    settings = read_json(run.settings_file)
+    settings = _portable_settings(run)
     for place in ("data_dir", "data_digest"):
         settings.pop(place, None)
-    for other in ("teacher", "warm_up_run"):  # names of runs, without where they lie
-        value = settings["train"].get(other)
-        if value:
-            names = [Path(path).name for path in ([value] if isinstance(value, str) else value)]
-            settings["train"][other] = names
     chosen = np.concatenate(
         [
             np.flatnonzero(clips.labels == label)[:SAMPLE_CLIPS_A_CLASS]
@@ -80,6 +75,46 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
     dataclasses.replace(manifest, details=details).save(target)
     write_bytes(target, content)
     return target
+
+
+def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Path:
+    """Copies what a run needs to be loaded, learned from and fine-tuned elsewhere.
+
+    That is settings, labels, front end, history and best weights; places on this machine become
+    names.
+
+    Args:
+        run: A finished run.
+        folder: Where to; the copy has the run's name.
+        result: The ``result.json`` of an experiment, to go along.
+
+    Returns:
+        The copy, a run folder.
+
+    Raises:
+        KwsError: If the run has no weights.
+    """
+    target = RunFolder(Path(folder) / run.path.name)
+    phases = [phase for phase in ("float", "quantized") if run.weights_file(phase).exists()]
+    if not phases:
+        raise KwsError(f"{run.path} has no weights; let scripts/train.py finish")
+    target.path.mkdir(parents=True, exist_ok=True)
+    copied = [run.path / "labels.txt", run.front_end_file, run.history_file]
+    copied += [run.weights_file(phase) for phase in phases] + ([result] if result else [])
+    for path in copied:
+        write_bytes(target.path / path.name, path.read_bytes())
+    write_json(target.settings_file, _portable_settings(run))
+    return target.path
+
+
+def _portable_settings(run: RunFolder) -> dict:
+    """Returns a run's settings with names of runs and data instead of where they lie."""
+    settings = read_json(run.settings_file)
+    train = settings["train"]
+    train["teacher"] = [Path(path).name for path in train.get("teacher", ())]
+    train["warm_up_run"] = Path(train.get("warm_up_run", "")).name
+    settings["data_dir"] = Path(settings.get("data_dir", "")).name
+    return settings
 
 
 def _correct(ran, labels) -> int:

@@ -16,7 +16,7 @@ from kws_tf.experiments.plan import (
     mixing_row,
 )
 from kws_tf.experiments.runner import RESULT
-from kws_tf.files import write_bytes
+from kws_tf.files import write_bytes, write_json
 from kws_tf.training.run_folder import read_json
 
 FORMS = {
@@ -56,16 +56,37 @@ PEERS = (
 )
 
 
-def load(root: Path) -> dict[str, dict]:
-    """Returns the results that are there, by experiment.
+def collect(root: Path, kept: Path) -> int:
+    """Copies the results of finished experiments to where they are kept, a JSON file each.
+
+    Args:
+        root: Folder of the run folders; it need not exist.
+        kept: Where to.
+
+    Returns:
+        How many there are.
 
     Raises:
         KwsError: If a result is damaged.
     """
-    names = [n for n in experiments() if (Path(root) / n / RESULT).exists()]
-    if not names:
-        raise KwsError(f"{root} has no results; run scripts/run_experiments.py first")
-    return {name: read_json(Path(root) / name / RESULT) for name in names}
+    Path(kept).mkdir(parents=True, exist_ok=True)
+    found = [name for name in experiments() if (Path(root) / name / RESULT).exists()]
+    for name in found:
+        write_json(Path(kept) / f"{name}.json", read_json(Path(root) / name / RESULT))
+    return len(found)
+
+
+def load(kept: Path) -> dict[str, dict]:
+    """Returns the results that are kept, by experiment, in the order of the plan.
+
+    Raises:
+        KwsError: If there are none, or one is damaged.
+    """
+    paths = {name: Path(kept) / f"{name}.json" for name in experiments()}
+    found = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    if not found:
+        raise KwsError(f"{kept} has no results; run scripts/run_experiments.py first")
+    return found
 
 
 def _of_group(results: dict, *groups: str) -> dict[str, list[dict]]:

@@ -1,7 +1,9 @@
 """Training: float warm-up, then quantized fine-tuning, resumable at every epoch."""
 
+import functools
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import fused, spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 from kws_tf.training import teaching
+from kws_tf.training.muon import Muon
 from kws_tf.training.run_folder import (
     RunFolder,
     build_model,
@@ -227,8 +230,11 @@ def _fit_phase(
         warmup_target=first_rate,
         warmup_steps=batches.steps,
     )
+    kind = keras.optimizers.Adam
+    if phase == "float" and settings.optimizer == "muon":
+        kind = functools.partial(Muon, product_dtype=settings.product_dtype)
     model.compile(
-        keras.optimizers.Adam(
+        kind(
             schedule,
             global_clipnorm=1.0,
             use_ema=settings.averaging > 0,
@@ -263,6 +269,7 @@ _WARM_UP = (
     "hidden",
     "float_epochs",
     "batch_size",
+    "optimizer",
     "learning_rate",
     "label_smoothing",
     "dropout",
@@ -283,6 +290,11 @@ def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
         KwsError: If it has another one, or has not finished it.
     """
     mine, theirs = run.train_settings(), other.train_settings()
+    # Teachers by name: a published run does not say where its teachers lay.
+    mine, theirs = (
+        replace(part, teacher=tuple(Path(path).name for path in part.teacher))
+        for part in (mine, theirs)
+    )
     differ = [name for name in _WARM_UP if getattr(mine, name) != getattr(theirs, name)]
     for part in ("data_settings", "augmentation", "front_end"):
         if getattr(run, part)() != getattr(other, part)():
