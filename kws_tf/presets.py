@@ -15,6 +15,7 @@ _EDGES = {"edge_share": 0.25}
 # Clips mixed with others, and more unknown speech: a teacher says what they are.
 _PATIENT = _EDGES | {
     "batch_size": 64,
+    "optimizer": "muon",
     "unknown_share": 0.3,
     "mix_share": 0.5,
     "teacher_share": 1.0,
@@ -24,9 +25,9 @@ _PATIENT = _EDGES | {
 PRESETS: dict[str, dict] = {
     "default": {},
     # The best accuracy, in hours; with --teacher, runs of the preset "teacher".
-    "full": _PATIENT | {"float_epochs": 60, "quantized_epochs": 8},
+    "full": _PATIENT | {"float_epochs": 40, "quantized_epochs": 5, "learning_rate": 6e-3},
     "full-344": _PATIENT
-    | {"hidden": 344, "float_epochs": 30, "quantized_epochs": 6, "learning_rate": 2e-3},
+    | {"hidden": 344, "float_epochs": 24, "quantized_epochs": 3, "learning_rate": 4e-3},
     "teacher": _EDGES | {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
     # For some thousand clips: smaller batches, so that an epoch has steps enough.
     "quick": _FEW_CLIPS,

@@ -136,6 +136,7 @@ def test_synthesised_speech_is_judged_on_recordings(tmp_path, monkeypatch):
         DataSettings(words=("up", "down"), unknown_share=0.5, silence_share=0.5),
         tested=False,
         speech=SynthesisSettings(("up", "down"), ("cat",), 8, 8, noise_seconds=1),
+        judged=True,
     )
     runner.run_one(experiment, audio, None, tmp_path / "runs")
     result = json.loads((tmp_path / "runs" / "a-run" / runner.RESULT).read_text())
@@ -201,16 +202,22 @@ def test_bits_table_and_plot(tmp_path):
     assert (tmp_path / "bits.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_transfer_table():
+@pytest.mark.parametrize(
+    ("group", "make"),
+    [("transfer", tables.transfer_table), ("mixing-share", tables.share_table)],
+)
+def test_tables_of_what_was_judged_on_real_clips(group, make):
     found = {
-        name: trial(name, 0, 0, "transfer") | {"real": {"n": 4443, "correct": right}}
-        for name, right in (("base", 2500), ("rooms", 2600))
+        f"{row}-{seed}": trial(row, seed, 0, group) | {"real": {"n": 4443, "correct": right}}
+        for row, seed, right in (("base", 0, 2500), ("base", 1, 2600), ("rooms", 0, 2700))
     }
-    table = tables.transfer_table(found).splitlines()
-    assert "right of 4,443 real clips" in table[0]
-    assert table[2].startswith("| base | 2,500 (56.27 %) | 90.00 % | 12.3 |")
-    assert table[3].startswith("| rooms | 2,600 (58.52 %)")
-    assert tables.transfer_table({}) == tables.mixing_table({}) == "(not run yet)"
+    table = make(found).splitlines()
+    assert "right of 4,443 real validation clips" in table[0]
+    assert table[2].startswith("| base | 0 | 2,500 (56.27 %) | 12.3 |")
+    assert table[4].startswith("| **base** | **mean of 2** | **57.39 %** ± 1.59 |")
+    assert table[5].startswith("| rooms | 0 | 2,700 (60.77 %)")
+    assert len({line.count("|") for line in table}) == 1
+    assert make({}) == tables.mixing_table({}) == "(not run yet)"
 
 
 def test_mixing_table_and_plot(tmp_path):
@@ -227,10 +234,11 @@ def test_mixing_table_and_plot(tmp_path):
 
 
 def test_rows_differ_from_the_base_and_from_each_other():
-    transfer = [e for e in plan.experiments().values() if e.group == "transfer"]
-    what = {(e.train, e.data, e.augmentation, e.speech) for e in transfer}
-    assert len(what) == len({e.row for e in transfer}) == len(transfer)
-    assert all(e.speech and not e.tested for e in transfer)
+    for group in ("transfer", "mixing-share"):
+        judged = [e for e in plan.experiments().values() if e.group == group]
+        what = {(e.train, e.data, e.augmentation, e.speech) for e in judged}
+        assert len(what) == len({(e.row, e.train.seed) for e in judged}) == len(judged)
+        assert all(e.judged and not e.tested for e in judged)
 
 
 def test_fill_replaces_between_the_marks_only():

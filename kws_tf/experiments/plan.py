@@ -1,6 +1,5 @@
 """Every experiment: its settings, and what has to be there before it. Imports no TensorFlow."""
 
-import dataclasses
 import re
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ ACTIVATION_BITS = (8, 6, 5, 4)
 MIXED_WORDS = ("up", "down", "left", "right", "go")
 RECORDINGS_PER_WORD = (0, 10, 50, 200)
 SYNTHETIC_PER_WORD = 300
+MIXING_SHARES = (0.25, 0.5, 1.0, 1.5)
 _MIXING = {"float_epochs": 20, "quantized_epochs": 5}
 # Few clips need smaller batches and more epochs to make as many steps.
 _ALONE = {
@@ -47,8 +47,9 @@ class Experiment:
         data: The task.
         augmentation: What is done to training clips.
         tested: Whether it is converted and measured on the test set.
-        speech: Synthesised speech to train on instead of the data folder; the model is then
-            judged on the folder's validation clips.
+        speech: Synthesised speech to train on instead of the data folder.
+        judged: Whether the Keras model is judged on the data folder's validation clips, the same
+            whatever it was trained on.
     """
 
     group: str
@@ -59,6 +60,7 @@ class Experiment:
     augmentation: Augmentation = field(default_factory=Augmentation)
     tested: bool = True
     speech: SynthesisSettings | None = None
+    judged: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -99,14 +101,12 @@ def _main() -> list[Experiment]:
                 settings = _settings(preset, seed=seed, **changes)
                 found.append(Experiment("main", row, name, settings, **_FULL))
     for seed in SEEDS:
-        # The teachers hear log-mel features, not these.
-        mfcc = dataclasses.replace(_settings(seed=seed), teacher=())
         found.append(
             Experiment(
                 "mfcc",
                 "118 units, PACT, mfcc10",
                 f"118-mfcc10-{seed}",
-                mfcc,
+                _settings(seed=seed),
                 presets.settings(DataSettings, "full", front_end="mfcc10"),
                 _FULL["augmentation"],
             )
@@ -180,7 +180,7 @@ def _recipe() -> list[Experiment]:
         Experiment(
             "recipe",
             row,
-            "recipe-" + re.sub("[^a-z0-9]+", "-", row.lower()),
+            _name("recipe", row),
             TrainSettings(**(base | train)),
             DataSettings(**data),
             augmentation or Augmentation(),
@@ -195,9 +195,10 @@ def _transfer() -> list[Experiment]:
     strong = {"warp": 0.16, "time_masks": 2, "band_masks": 2}
     weak = {"warp": 0.04, "time_mask_ms": 60.0, "band_mask": 4, "noise_share": 0.5}
     different = {"accents": _HALF_AMERICAN, "variety": 1.5, "snr_db": (10, 65), "room_share": 0.8}
+    american = {"accents": _HALF_AMERICAN, "variety": 1.5}
     many = {"clips_per_word": 900, "clips_per_unknown_word": 75}
     trials = {
-        "base: preset quick, 20 epochs of warm-up": {},
+        "base: preset quick, 20 epochs of warm-up": {"seeds": SEEDS},
         "more than half of the speakers American": {"speech": {"accents": _HALF_AMERICAN}},
         "speakers 1.5 times as different": {"speech": {"variety": 1.5}},
         "background 10 to 65 dB below the word": {"speech": {"snr_db": (10, 65)}},
@@ -210,60 +211,93 @@ def _transfer() -> list[Experiment]:
         "other clips mixed in": {"augmentation": {"mix_share": 0.5}},
         "unknown share 0.5": {"data": {"unknown_share": 0.5}},
         "dropout 0.3": {"train": {"dropout": 0.3}},
+        "gain up to 15 dB": {"augmentation": {"gain_db": 15.0}},
+        "random filters of up to 6 dB": {"augmentation": {"filter_db": 6.0}},
+        "random filters of up to 12 dB": {"augmentation": {"filter_db": 12.0}},
+        "Muon": {"train": {"optimizer": "muon"}},
         "American, 1.5 times as different, clips mixed in": {
-            "speech": {"accents": _HALF_AMERICAN, "variety": 1.5},
+            "speech": american,
             "augmentation": {"mix_share": 0.5},
+            "seeds": SEEDS,
+        },
+        "American, 1.5 times as different, clips mixed in, filters 12 dB": {
+            "speech": american,
+            "augmentation": {"mix_share": 0.5, "filter_db": 12.0},
+            "seeds": SEEDS,
         },
     }
     return [
         Experiment(
             "transfer",
             row,
-            "transfer-" + re.sub("[^a-z0-9]+", "-", row.lower()),
+            _name("transfer", row) + (f"-{seed}" if seed else ""),
             presets.settings(
                 TrainSettings,
                 "quick",
-                **{"float_epochs": 20, "quantized_epochs": 0} | changes.get("train", {}),
+                **{"float_epochs": 20, "quantized_epochs": 0, "seed": seed}
+                | changes.get("train", {}),
             ),
             presets.settings(DataSettings, "quick", **changes.get("data", {})),
             presets.settings(Augmentation, "quick", **changes.get("augmentation", {})),
             tested=False,
             speech=SynthesisSettings(**changes.get("speech", {})),
+            judged=True,
         )
         for row, changes in trials.items()
+        for seed in changes.get("seeds", SEEDS[:1])
     ]
+
+
+def _name(group: str, row: str) -> str:
+    return f"{group}-" + re.sub("[^a-z0-9]+", "-", row.lower())
 
 
 def _mixing() -> list[Experiment]:
     """Recordings of five words, as many of each as the row says, alone and with synthesised ones.
 
-    All rows have the same validation recordings to choose the epoch by.
+    All rows have the same validation recordings to choose the epoch by. How much unknown speech
+    they get was chosen by the rows of the group "mixing-share", on these.
     """
-    found = []
+    found = [
+        Experiment(
+            "mixing-share",
+            f"unknown share {share:g}",
+            f"mixing-share-{share:g}",
+            presets.settings(TrainSettings, "own-words", **_MIXING | {"quantized_epochs": 0}),
+            _mixture(50, SYNTHETIC_PER_WORD, share),
+            presets.settings(Augmentation, "own-words"),
+            tested=False,
+            judged=True,
+        )
+        for share in MIXING_SHARES
+    ]
     for number in RECORDINGS_PER_WORD:
         for synthetic in (SYNTHETIC_PER_WORD, 0):
             if not number and not synthetic:
                 continue
             epochs = _MIXING if synthetic else _ALONE[number]
-            data = presets.settings(
-                DataSettings,
-                "own-words",
-                words=MIXED_WORDS,
-                unknown_share=0.5,  # as much as the fewest recordings give, for all rows alike
-                recordings_per_word=number,
-                synthetic_per_word=synthetic,
-            )
             found.append(
                 Experiment(
                     "mixing",
                     mixing_row(number, synthetic),
                     f"mixing-{number}-{synthetic}",
                     presets.settings(TrainSettings, "own-words", **epochs),
-                    data,
+                    _mixture(number, synthetic, 0.5),
                     presets.settings(Augmentation, "own-words"),
                 )
             )
     return found
+
+
+def _mixture(recordings: int, synthetic: int, unknown_share: float) -> DataSettings:
+    return presets.settings(
+        DataSettings,
+        "own-words",
+        words=MIXED_WORDS,
+        unknown_share=unknown_share,
+        recordings_per_word=recordings,
+        synthetic_per_word=synthetic,
+    )
 
 
 def mixing_row(recordings: int, synthetic: int) -> str:
@@ -277,7 +311,17 @@ def experiments() -> dict[str, Experiment]:
     return {experiment.name: experiment for experiment in found}
 
 
-GROUPS = ("teachers", "main", "mfcc", "paper", "bits", "recipe", "transfer", "mixing")
+GROUPS = (
+    "teachers",
+    "main",
+    "mfcc",
+    "paper",
+    "bits",
+    "recipe",
+    "transfer",
+    "mixing-share",
+    "mixing",
+)
 
 
 def chosen(groups, names) -> list[Experiment]:

@@ -146,7 +146,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
         "parameters": None,
     }
     result |= _training_of(run)
-    if experiment.speech:
+    if experiment.judged:
         result["real"] = _judge(run, data_dir)
     if experiment.tested:
         result |= _measure(run, test_dir)

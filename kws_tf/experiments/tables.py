@@ -267,20 +267,34 @@ def _save(figure, path: Path) -> None:
 
 def transfer_table(results: dict) -> str:
     """Returns what models of synthesised speech make of real speech, in the order of the plan."""
-    rows = _of_group(results, "transfer")
+    return _judged_table(_of_group(results, "transfer"), "change")
+
+
+def share_table(results: dict) -> str:
+    """Returns what the share of unknown speech gives on real validation clips."""
+    return _judged_table(_of_group(results, "mixing-share"), "50 recordings and 300 clips a word")
+
+
+def _judged_table(rows: dict[str, list[dict]], title: str) -> str:
     if not rows:
         return _NOT_YET
     n = next(iter(rows.values()))[0]["real"]["n"]
     lines = [
-        f"| change | right of {n:,} real clips | of synthetic ones | minutes | command |",
+        f"| {title} | seed | right of {n:,} real validation clips | minutes | command |",
         "|---" * 5 + "|",
     ]
-    for row, (trial,) in rows.items():
-        synthetic = list(trial["validation"].values())[-1]
-        lines.append(
-            f"| {row} | {_share(trial['real']['correct'], n)} | {100 * synthetic:.2f} % "
-            f"| {trial['minutes']:.1f} | `{trial['command']}` |"
-        )
+    for row, trials in rows.items():
+        for trial in trials:
+            lines.append(
+                f"| {row} | {trial['seed']} | {_share(trial['real']['correct'], n)} "
+                f"| {trial['minutes']:.1f} | `{trial['command']}` |"
+            )
+        if len(trials) > 1:
+            shares = [100 * trial["real"]["correct"] / n for trial in trials]
+            lines.append(
+                f"| **{row}** | **mean of {len(shares)}** | **{statistics.mean(shares):.2f} %** "
+                f"± {statistics.stdev(shares):.2f} | | |"
+            )
     return "\n".join(lines)
 
 
@@ -357,7 +371,11 @@ PARTS = {
         "recipe": recipe_table,
         "bits": bits_table,
     },
-    "own-words": {"transfer": transfer_table, "mixing": mixing_table},
+    "own-words": {
+        "transfer": transfer_table,
+        "mixing-share": share_table,
+        "mixing": mixing_table,
+    },
 }
 PLOTS = {"results": ("bits.png", save_bits_plot), "own-words": ("mixing.png", save_mixing_plot)}
 

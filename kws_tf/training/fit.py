@@ -203,7 +203,7 @@ def _fit_phase(
             first_rate = settings.quantized_learning_rate
     cycle = min(epochs, settings.teacher_epochs) if teachers else epochs
 
-    def batches_from(epoch):
+    def batches_from(epoch, front_end=front_end):
         return pipeline.training_batches(
             training, front_end, data, augmentation, settings.batch_size, seed, epoch, cycle
         )
@@ -211,14 +211,15 @@ def _fit_phase(
     batches = batches_from(first_epoch)
     dataset = batches.dataset
     if teachers:
+        heard = teachers[0].front_end()  # of the same frames, perhaps in other features
         key = {
             "seed": seed,
             "batch_size": settings.batch_size,
-            "data": as_json(data),
+            "data": as_json(data) | {"front_end": heard.name},
             "augmentation": as_json(augmentation),
             "clips": int(np.sum(training.clips[:, ::7], dtype=np.int64)),
         }
-        said = teaching.posteriors(teachers, batches_from, cycle, key)
+        said = teaching.posteriors(teachers, lambda e: batches_from(e, heard), cycle, key)
         said = tf.data.Dataset.from_tensor_slices(np.roll(said, -first_epoch * batches.steps, 0))
         dataset = tf.data.Dataset.zip((dataset, said.repeat())).map(
             lambda batch, posteriors: (*batch, posteriors)
@@ -330,14 +331,22 @@ def _begin_quantized(run, model, training, front_end, augmentation) -> None:
 def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list[RunFolder]:
     """Opens the teachers.
 
+    They may take other features than the student (the log-mel spectrogram where it takes MFCCs),
+    of the same frames.
+
     Raises:
-        KwsError: If one has other labels or another front end.
+        KwsError: If one has other labels or frames, or takes other features than the first.
     """
     teachers = [open_run(path) for path in settings.teacher]
     for teacher in teachers:
-        if teacher.labels() != run.labels() or teacher.front_end() != front_end:
+        heard = teacher.front_end()
+        if (
+            teacher.labels() != run.labels()
+            or (heard.log_mel, heard.clip_ms) != (front_end.log_mel, front_end.clip_ms)
+            or heard != teachers[0].front_end()
+        ):
             raise KwsError(
                 f"the teacher {teacher.path} has other labels or another front end; "
-                "train it on the same data with the same --words and --front-end"
+                "train it on the same data with the same --words, --window-ms and frames"
             )
     return teachers
