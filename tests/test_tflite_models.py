@@ -9,13 +9,16 @@ from kws_tf.conversion import graph, guards
 from kws_tf.conversion import manifest as manifests
 from kws_tf.evaluation import interpreter, micro
 from kws_tf.reference.integer_model import IntegerModel
+from kws_tf.training import run_folder
 
 FOLDER = Path(__file__).resolve().parent.parent / "tflite_models"
 MODELS = sorted(FOLDER.glob("*.tflite"))
+CHECKPOINTS = sorted(path.parent for path in FOLDER.glob("checkpoints/*/settings.json"))
 
 
-def test_there_are_models():
+def test_there_are_models_and_checkpoints():
     assert MODELS
+    assert CHECKPOINTS
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
@@ -41,3 +44,19 @@ def test_model(path):
         key = {"tflite": "tflite", "tflm": "micro"}[runtime]
         assert np.sum(posteriors.argmax(1) == labels) == recorded["correct"][key]
     assert ran.arena_bytes["total"] >= manifest.details["arena_bytes"]["total"]
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.name)
+def test_checkpoint_loads_and_decides_well(path):
+    run = run_folder.open_run(path)
+    manifest = manifests.load(FOLDER / "kws-118-full.tflite")
+    assert run.labels() == tuple(manifest.labels)
+    with np.load(FOLDER / "kws-118-full.sample.npz", allow_pickle=False) as sample:
+        features = sample["inputs"].astype(np.float32) * manifest.input_scale
+        labels = sample["labels"]
+    assert run.front_end() == manifest.front_end
+    phases = [phase for phase in ("float", "quantized") if run.weights_file(phase).exists()]
+    assert phases
+    for phase in phases:
+        decided = run.load_model(phase).predict(features, verbose=0).argmax(1)
+        assert np.mean(decided == labels) > 0.9

@@ -11,7 +11,7 @@ from kws_tf.evaluation import interpreter, micro
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import decisions
 from kws_tf.files import write_bytes, write_json
-from kws_tf.training.run_folder import RunFolder, read_json
+from kws_tf.training.run_folder import RunFolder, read_json, save_weights
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
 SAMPLE_CLIPS_A_CLASS = 8
@@ -92,7 +92,7 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
         The copy, a run folder.
 
     Raises:
-        KwsError: If the run has no weights.
+        KwsError: If the run has no weights, or ones of another shape.
     """
     target = RunFolder(Path(folder) / run.path.name)
     phases = [phase for phase in ("float", "quantized") if run.weights_file(phase).exists()]
@@ -100,9 +100,10 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
         raise KwsError(f"{run.path} has no weights; let scripts/train.py finish")
     target.path.mkdir(parents=True, exist_ok=True)
     copied = [run.path / "labels.txt", run.front_end_file, run.history_file]
-    copied += [run.weights_file(phase) for phase in phases] + ([result] if result else [])
-    for path in copied:
+    for path in copied + ([result] if result else []):
         write_bytes(target.path / path.name, path.read_bytes())
+    for phase in phases:  # without the optimizer's state, which is twice as large
+        save_weights(run.load_model(phase), target.weights_file(phase))
     write_json(target.settings_file, _portable_settings(run))
     return target.path
 
