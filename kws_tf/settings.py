@@ -193,7 +193,7 @@ def from_options(settings_class, options):
     values = {}
     for entry in fields(settings_class):
         value = getattr(options, entry.name)
-        if isinstance(entry.default, tuple):
+        if isinstance(value, str) and isinstance(entry.default, tuple):
             value = tuple(word.strip() for word in value.split(",")) if value else ()
         values[entry.name] = value
     return settings_class(**values)

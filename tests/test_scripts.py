@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from tiny_run import UNKNOWN_WORD, WORDS, make_audio, write_wav
 
+from kws_tf import presets
+from kws_tf.data.labels import class_names
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.training.run_folder import open_run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 NAMES = sorted(path.name for path in SCRIPTS.glob("[!_]*.py"))
@@ -127,6 +130,29 @@ def test_train_shows_every_setting_with_its_default(helps):
         default = ",".join(entry.default) if isinstance(entry.default, tuple) else entry.default
         shown = f"{entry.metadata['help']} (default: {default})"
         assert shown in text or shown.replace("-", "- ") in text, entry.name
+
+
+@pytest.mark.parametrize(
+    ("preset", "synthetic", "changes"),
+    [
+        ("default", False, {}),
+        ("default", False, {"front_end": "mfcc10"}),
+        ("untaught", False, {"front_end": "hello_edge"}),
+        ("untaught", False, {"window_ms": 1500.0}),
+        ("untaught", False, {"words": WORDS}),
+        ("quick", True, {}),
+        ("own-words", True, {"words": WORDS}),
+    ],
+)
+def test_the_preset_fits_the_task(preset, synthetic, changes):
+    assert presets.fitting(DataSettings(**changes), synthetic) == preset
+
+
+def test_teachers_of_the_default_are_there():
+    settings = presets.settings(TrainSettings, "default")
+    assert [open_run(path).labels() for path in settings.teacher] == [
+        class_names(DataSettings().words)
+    ] * 2
 
 
 # --- From audio to a verified model.
