@@ -16,7 +16,6 @@ PROFILES = ("tflite", "paper")
 RUNTIMES = ("ideal", "tflm", "tflite")
 PRODUCT_DTYPES = ("float32", "bfloat16")
 NETWORKS = ("lstm", "teacher")
-OPTIMIZERS = ("adam", "muon")
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -127,7 +126,6 @@ class TrainSettings:
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)
-    optimizer: str = _option("adam", "optimizer of the warm-up's matrices", choices=OPTIMIZERS)
     learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
     quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)

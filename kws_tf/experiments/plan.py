@@ -213,7 +213,6 @@ def _transfer() -> list[Experiment]:
         "gain up to 15 dB": {"augmentation": {"gain_db": 15.0}},
         "random filters of up to 6 dB": {"augmentation": {"filter_db": 6.0}},
         "random filters of up to 12 dB": {"augmentation": {"filter_db": 12.0}},
-        "Muon": {"train": {"optimizer": "muon"}},
         "American, 1.5 times as different, clips mixed in": {
             "speech": {"accents": _HALF_AMERICAN, "variety": 1.5},
             "augmentation": {"mix_share": 0.5},

@@ -1,6 +1,5 @@
 """Training: float warm-up, then quantized fine-tuning, resumable at every epoch."""
 
-import functools
 import shutil
 import time
 from dataclasses import replace
@@ -18,7 +17,6 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import fused, spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 from kws_tf.training import teaching
-from kws_tf.training.muon import Muon
 from kws_tf.training.run_folder import (
     RunFolder,
     build_model,
@@ -231,11 +229,8 @@ def _fit_phase(
         warmup_target=first_rate,
         warmup_steps=batches.steps,
     )
-    kind = keras.optimizers.Adam
-    if phase == "float" and settings.optimizer == "muon":
-        kind = functools.partial(Muon, product_dtype=settings.product_dtype)
     model.compile(
-        kind(
+        keras.optimizers.Adam(
             schedule,
             global_clipnorm=1.0,
             use_ema=settings.averaging > 0,
@@ -270,7 +265,6 @@ _WARM_UP = (
     "hidden",
     "float_epochs",
     "batch_size",
-    "optimizer",
     "learning_rate",
     "label_smoothing",
     "dropout",
