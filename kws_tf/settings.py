@@ -134,6 +134,9 @@ class TrainSettings:
         0.0, "decay of the moving average that replaces the weights at each epoch's end", 0, 0.9999
     )
     warm_up_run: str = _option("", "run folder whose finished warm-up to take over")
+    start_from: str = _option(
+        "", "run folder whose LSTM to begin the warm-up with, such as one of other words"
+    )
     teacher: tuple[str, ...] = _option(
         (), "run folders, separated by commas, whose float models' mean posterior to learn as well"
     )

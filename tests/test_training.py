@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
+from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, make_audio
 
 from kws_tf.data import pipeline, sources
 from kws_tf.data.labels import class_names
@@ -477,6 +477,34 @@ def test_a_warm_up_is_taken_over(finished, audio, tmp_path):
     assert rows(run) == rows(finished[0])
     assert_same(saved_weights(run, "float"), saved_weights(finished[0], "float"))
     assert_same(saved_weights(run, "quantized"), saved_weights(finished[0], "quantized"))
+
+
+@pytest.mark.parametrize("words", [WORDS, (UNKNOWN_WORD,)])
+def test_a_warm_up_starts_from_another_run(finished, audio, tmp_path, words):
+    """With a learning rate of 0: the LSTM is the other's; the classifier if the words are."""
+    before = finished[0].load_model("float")
+    data = dataclasses.replace(DATA, words=words, unknown_share=0.5)
+    options = {"float_epochs": 1, "quantized_epochs": 0, "learning_rate": 0.0}
+    run = train(tmp_path / "run", audio, data=data, start_from=str(finished[0].path), **options)
+    assert run.front_end() == finished[0].front_end()
+    after = run.load_model("float")
+    assert_same(after.get_layer("lstm").get_weights(), before.get_layer("lstm").get_weights())
+    kernels = [model.get_layer("classifier").kernel.numpy() for model in (before, after)]
+    assert (words == WORDS) == np.array_equal(*kernels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"train": {"hidden": 9}}, "give the same --hidden"),
+        ({"front_end": "mfcc10"}, "--front-end"),
+    ],
+)
+def test_start_from_a_run_of_another_shape_is_refused(finished, audio, tmp_path, changes, what):
+    data = dataclasses.replace(DATA, front_end=changes.get("front_end", DATA.front_end))
+    options = changes.get("train", {}) | {"start_from": str(finished[0].path)}
+    with pytest.raises(KwsError, match=what):
+        train(tmp_path / "run", audio, data=data, **options)
 
 
 def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tmp_path):

@@ -113,7 +113,8 @@ def _portable_settings(run: RunFolder) -> dict:
     settings = read_json(run.settings_file)
     train = settings["train"]
     train["teacher"] = [Path(path).name for path in train.get("teacher", ())]
-    train["warm_up_run"] = Path(train.get("warm_up_run", "")).name
+    for other in ("warm_up_run", "start_from"):
+        train[other] = Path(train.get(other, "")).name
     settings["data_dir"] = Path(settings.get("data_dir", "")).name
     return settings
 

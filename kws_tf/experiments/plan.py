@@ -15,6 +15,12 @@ ACTIVATION_BITS = (8, 6, 5, 4)
 MIXED_WORDS = ("up", "down", "left", "right", "go")
 RECORDINGS_PER_WORD = (0, 10, 50, 200)
 SYNTHETIC_PER_WORD = 300
+OTHER_WORDS = (
+    *("backward", "bed", "bird", "cat", "dog", "eight", "five", "follow", "forward", "four"),
+    *("happy", "house", "learn", "marvin", "nine", "one", "seven", "sheila", "six", "three"),
+    *("tree", "two", "visual", "wow", "zero"),
+)
+OTHER_WORDS_RUN = "other-words"
 MIXING_SHARES = (0.25, 0.5, 1.0, 1.5)
 _MIXING = {"float_epochs": 20, "quantized_epochs": 5}
 # Few clips need smaller batches and more epochs to make as many steps.
@@ -43,7 +49,8 @@ class Experiment:
         group: One of ``GROUPS``.
         row: What the table calls its configuration; seeds of one configuration share it.
         name: Of its run folder.
-        train: Model and training; ``teacher`` and ``warm_up_run`` name other experiments.
+        train: Model and training; ``teacher``, ``warm_up_run`` and ``start_from`` name other
+            experiments.
         data: The task.
         augmentation: What is done to training clips.
         tested: Whether it is converted and measured on the test set.
@@ -65,7 +72,8 @@ class Experiment:
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the experiments that have to be done before."""
-        return (*self.train.teacher, *filter(None, [self.train.warm_up_run]))
+        train = self.train
+        return (*train.teacher, *filter(None, [train.warm_up_run, train.start_from]))
 
 
 def _settings(preset: str = "full", **changes) -> TrainSettings:
@@ -213,13 +221,30 @@ def _transfer() -> list[Experiment]:
         "gain up to 15 dB": {"augmentation": {"gain_db": 15.0}},
         "random filters of up to 6 dB": {"augmentation": {"filter_db": 6.0}},
         "random filters of up to 12 dB": {"augmentation": {"filter_db": 12.0}},
+        "begun with an LSTM that has heard 25 other words from people": {
+            "train": {"start_from": OTHER_WORDS_RUN},
+            "seeds": SEEDS,
+        },
+        "the same, greatest learning rate 1e-3": {
+            "train": {"start_from": OTHER_WORDS_RUN, "learning_rate": 1e-3},
+        },
         "American, 1.5 times as different, clips mixed in": {
             "speech": {"accents": _HALF_AMERICAN, "variety": 1.5},
             "augmentation": {"mix_share": 0.5},
             "seeds": SEEDS,
         },
     }
-    return [
+    # None of the ten words is among the clips that it hears.
+    heard = Experiment(
+        "transfer-start",
+        "25 other words",
+        OTHER_WORDS_RUN,
+        presets.settings(TrainSettings, "untaught", quantized_epochs=0),
+        presets.settings(DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0),
+        presets.settings(Augmentation, "untaught"),
+        tested=False,
+    )
+    return [heard] + [
         Experiment(
             "transfer",
             row,

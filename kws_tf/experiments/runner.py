@@ -123,12 +123,16 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
     else:
         source = locate.training_data(data_dir, False, experiment.data).folder
 
+    train = experiment.train
+
+    def place(name):
+        return str(root / name) if name else ""
+
     settings = dataclasses.replace(
-        experiment.train,
-        teacher=tuple(str(root / name) for name in experiment.train.teacher),
-        warm_up_run=str(root / experiment.train.warm_up_run)
-        if experiment.train.warm_up_run
-        else "",
+        train,
+        teacher=tuple(map(place, train.teacher)),
+        warm_up_run=place(train.warm_up_run),
+        start_from=place(train.start_from),
     )
     run = fit.train(
         root / experiment.name,

@@ -162,7 +162,10 @@ def train(
         training = sources.load(data_dir, "training", front_end, data)
         validation = sources.load(data_dir, "validation", front_end, data)
         if not history:
-            front_end = pipeline.fit_normalisation(training, front_end)
+            if settings.start_from:
+                front_end = _normalised_as(open_run(settings.start_from), front_end)
+            else:
+                front_end = pipeline.fit_normalisation(training, front_end)
             run.start(settings, data, augmentation, source, front_end)
             if settings.warm_up_run:
                 history = _take_over_warm_up(run, open_run(settings.warm_up_run))
@@ -195,6 +198,8 @@ def _fit_phase(
     fused.start_compiler()
     model = build_model(settings, front_end, classes, phase)
     first_rate = settings.learning_rate
+    if phase == "float" and settings.start_from:
+        _start_from(open_run(settings.start_from), run, model)
     if phase == "quantized":
         _begin_quantized(run, model, training, front_end, augmentation)
         if settings.float_epochs:
@@ -269,6 +274,7 @@ _WARM_UP = (
     "label_smoothing",
     "dropout",
     "averaging",
+    "start_from",
     "teacher",
     "teacher_share",
     "teacher_epochs",
@@ -285,9 +291,13 @@ def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
         KwsError: If it has another one, or has not finished it.
     """
     mine, theirs = run.train_settings(), other.train_settings()
-    # Teachers by name: a published run does not say where its teachers lay.
+    # Other runs by name: a published one does not say where they lay.
     mine, theirs = (
-        replace(part, teacher=tuple(Path(path).name for path in part.teacher))
+        replace(
+            part,
+            teacher=tuple(Path(path).name for path in part.teacher),
+            start_from=Path(part.start_from).name,
+        )
         for part in (mine, theirs)
     )
     differ = [name for name in _WARM_UP if getattr(mine, name) != getattr(theirs, name)]
@@ -305,6 +315,39 @@ def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
     shutil.copyfile(other.weights_file("float"), run.weights_file("float"))
     write_json(run.history_file, history)
     return history
+
+
+def _normalised_as(other: RunFolder, front_end):
+    """Returns a front end with the normalisation of another run, whose weights count on it.
+
+    Raises:
+        KwsError: If the other run has other features.
+    """
+    theirs = other.front_end()
+    if (theirs.log_mel, theirs.coefficients) != (front_end.log_mel, front_end.coefficients):
+        raise KwsError(
+            f"{other.path} cannot be started from: it takes the features {theirs.name}, this run "
+            f"{front_end.name}; give the same --front-end"
+        )
+    return front_end.normalised(theirs.mean, theirs.std)
+
+
+def _start_from(other: RunFolder, run: RunFolder, model) -> None:
+    """Gives a float model another run's LSTM, and its classifier where the classes are the same.
+
+    Raises:
+        KwsError: If the other run is no LSTM of the same size.
+    """
+    theirs, mine = other.train_settings(), run.train_settings()
+    if (theirs.network, theirs.hidden) != (mine.network, mine.hidden):
+        raise KwsError(
+            f"{other.path} cannot be started from: it is a {theirs.network} of {theirs.hidden} "
+            f"units, this run a {mine.network} of {mine.hidden}; give the same --hidden"
+        )
+    source = other.load_model("float")
+    layers = [spotter.LSTM] + [spotter.CLASSIFIER] * (other.labels() == run.labels())
+    for layer in layers:
+        model.get_layer(layer).set_weights(source.get_layer(layer).get_weights())
 
 
 def _begin_quantized(run, model, training, front_end, augmentation) -> None:
