@@ -55,7 +55,7 @@ def main() -> None:
 
     source = training_data(options.data_dir, options.download, data)
     preset = options.preset or presets.fitting(data, source.synthetic)
-    parser.set_defaults(**presets.PRESETS[preset])
+    parser.set_defaults(**presets.defaults(preset, data, options.hidden))
     options = parser.parse_args()
     settings = [from_options(c, options) for c in classes]
 

@@ -148,6 +148,16 @@ def test_the_preset_fits_the_task(preset, synthetic, changes):
     assert presets.fitting(DataSettings(**changes), synthetic) == preset
 
 
+@pytest.mark.parametrize(
+    ("hidden", "changes", "starts"),
+    [(118, {}, True), (64, {}, False), (118, {"front_end": "mfcc10"}, False)],
+)
+def test_few_clips_start_from_a_run_that_fits(hidden, changes, starts):
+    chosen = presets.defaults("own-words", DataSettings(words=WORDS, **changes), hidden)
+    assert ("start_from" in chosen) == starts
+    assert open_run(presets.OTHER_WORDS).train_settings().hidden == 118
+
+
 def test_teachers_of_the_default_are_there():
     settings = presets.settings(TrainSettings, "default")
     assert [open_run(path).labels() for path in settings.teacher] == [

@@ -21,8 +21,14 @@ OTHER_WORDS = (
     *("tree", "two", "visual", "wow", "zero"),
 )
 OTHER_WORDS_RUN = "other-words"
+MIXTURES = {
+    "alone": "alone",
+    "mixed": f"with {SYNTHETIC_PER_WORD} synthesised clips a word",
+    "started": "the same, begun with an LSTM that has heard other words",
+}
 MIXING_SHARES = (0.25, 0.5, 1.0, 1.5)
-_MIXING = {"float_epochs": 20, "quantized_epochs": 5}
+_TRANSFER = {"float_epochs": 20, "quantized_epochs": 0, "start_from": ""}
+_MIXING = {"float_epochs": 20, "quantized_epochs": 5, "start_from": ""}
 # Few clips need smaller batches and more epochs to make as many steps.
 _ALONE = {
     10: {"batch_size": 16, "float_epochs": 100, "quantized_epochs": 20},
@@ -252,8 +258,7 @@ def _transfer() -> list[Experiment]:
             presets.settings(
                 TrainSettings,
                 "quick",
-                **{"float_epochs": 20, "quantized_epochs": 0, "seed": seed}
-                | changes.get("train", {}),
+                **_TRANSFER | {"seed": seed} | changes.get("train", {}),
             ),
             presets.settings(DataSettings, "quick", **changes.get("data", {})),
             presets.settings(Augmentation, "quick", **changes.get("augmentation", {})),
@@ -290,16 +295,19 @@ def _mixing() -> list[Experiment]:
         for share in MIXING_SHARES
     ]
     for number in RECORDINGS_PER_WORD:
-        for synthetic in (SYNTHETIC_PER_WORD, 0):
+        for kind in MIXTURES:
+            synthetic = SYNTHETIC_PER_WORD if kind != "alone" else 0
             if not number and not synthetic:
                 continue
-            epochs = _MIXING if synthetic else _ALONE[number]
+            settings = _MIXING | (_ALONE[number] if not synthetic else {})
+            if kind == "started":
+                settings |= {"start_from": OTHER_WORDS_RUN}
             found.append(
                 Experiment(
                     "mixing",
-                    mixing_row(number, synthetic),
-                    f"mixing-{number}-{synthetic}",
-                    presets.settings(TrainSettings, "own-words", **epochs),
+                    mixing_row(number, kind),
+                    f"mixing-{number}-{kind}",
+                    presets.settings(TrainSettings, "own-words", **settings),
                     _mixture(number, synthetic, 0.5),
                     presets.settings(Augmentation, "own-words"),
                 )
@@ -318,9 +326,9 @@ def _mixture(recordings: int, synthetic: int, unknown_share: float) -> DataSetti
     )
 
 
-def mixing_row(recordings: int, synthetic: int) -> str:
-    """Returns what the table calls a mixture."""
-    return f"{recordings} recordings and {synthetic} synthesised clips a word"
+def mixing_row(recordings: int, kind: str) -> str:
+    """Returns what a result calls a mixture; ``kind`` is one of ``MIXTURES``."""
+    return f"{recordings} recordings a word, {MIXTURES[kind]}"
 
 
 def experiments() -> dict[str, Experiment]:

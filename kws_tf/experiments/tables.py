@@ -9,8 +9,8 @@ from kws_tf.errors import KwsError
 from kws_tf.experiments.plan import (
     ACTIVATION_BITS,
     METHODS,
+    MIXTURES,
     RECORDINGS_PER_WORD,
-    SYNTHETIC_PER_WORD,
     WEIGHT_BITS,
     experiments,
     mixing_row,
@@ -298,16 +298,16 @@ def _judged_table(rows: dict[str, list[dict]], title: str) -> str:
     return "\n".join(lines)
 
 
-def _mixtures(results: dict) -> dict[int, dict[int, tuple[int, int]]]:
-    """Returns n of N by synthesised clips a word and recordings a word."""
+def _mixtures(results: dict) -> dict[str, dict[int, tuple[int, int]]]:
+    """Returns n of N by kind of mixture and recordings a word."""
     rows = _of_group(results, "mixing")
     return {
-        synthetic: {
+        kind: {
             number: (trial["correct"]["tflite"], trial["n"])
             for number in RECORDINGS_PER_WORD
-            for trial in rows.get(mixing_row(number, synthetic), ())
+            for trial in rows.get(mixing_row(number, kind), ())
         }
-        for synthetic in (0, SYNTHETIC_PER_WORD)
+        for kind in MIXTURES
     }
 
 
@@ -317,9 +317,8 @@ def mixing_table(results: dict) -> str:
     if not any(mixtures.values()):
         return _NOT_YET
     lines = [
-        "| recordings a word | alone, TFLite int8 "
-        f"| with {SYNTHETIC_PER_WORD} synthesised clips a word |",
-        "|---" * 3 + "|",
+        f"| recordings a word | {' | '.join(MIXTURES.values())} |",
+        "|---" * (1 + len(MIXTURES)) + "|",
     ]
     for number in RECORDINGS_PER_WORD:
         cells = [
@@ -334,7 +333,7 @@ def mixing_table(results: dict) -> str:
 
 
 def save_mixing_plot(results: dict, path: Path) -> None:
-    """Draws accuracy against recordings a word, alone and with synthesised speech.
+    """Draws accuracy against recordings a word, for each kind of mixture.
 
     Where there are no such results, nothing is written.
     """
@@ -343,22 +342,22 @@ def save_mixing_plot(results: dict, path: Path) -> None:
     mixtures = _mixtures(results)
     if not any(mixtures.values()):
         return
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
-    titles = ("recordings alone", f"with {SYNTHETIC_PER_WORD} synthesised clips a word")
-    for found, title, marker, colour in zip(
-        mixtures.values(), titles, "so", ("#999999", "#0072B2"), strict=True
-    ):
+    styles = {"alone": ("s", "#999999"), "mixed": ("o", "#0072B2"), "started": ("^", "#D55E00")}
+    for kind, found in mixtures.items():
+        marker, colour = styles[kind]
         points = [(number, 100 * right / n) for number, (right, n) in found.items()]
         if points:
-            axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=title)
+            label = MIXTURES[kind]
+            axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=label)
     axes.set_xscale("symlog", linthresh=10)
     axes.set_xticks(RECORDINGS_PER_WORD, map(str, RECORDINGS_PER_WORD))
     axes.set_xlabel("recordings a word")
     axes.set_ylabel("TFLite accuracy, %")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", fontsize="small")
     _save(figure, path)
 
 
