@@ -66,22 +66,23 @@ def settings(settings_class, preset: str, **changes):
     return settings_class(**(chosen | changes))
 
 
-def fitting(data: DataSettings, synthetic: bool) -> str:
+def fitting(data: DataSettings, synthetic: bool, network: str = "lstm") -> str:
     """Returns the name of the preset for a task.
 
     Args:
         data: The words and the front end.
         synthetic: Whether speech is synthesised because there are no or few recordings.
+        network: ``lstm`` or ``teacher``.
     """
+    if network == "teacher":
+        return "teacher"
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
-    # The teachers know these words, in a window of a second.
-    known = data.words == KEYWORDS and data.window_ms == FrontEnd().clip_ms and _same_frames(data)
-    return "default" if known else "untaught"
+    return "default" if _teachers_know(data) else "untaught"
 
 
 def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
-    """Returns what a preset gives, without a run to start from that does not fit.
+    """Returns what a preset gives, without committed runs that do not fit the task.
 
     Args:
         preset: One of ``PRESETS``.
@@ -89,12 +90,21 @@ def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
         hidden: Hidden units.
     """
     chosen = dict(PRESETS[preset])
-    fits = data.front_end == FrontEnd().name and hidden == TrainSettings().hidden
-    if "start_from" in chosen and not fits:
-        del chosen["start_from"]
+    starts = data.front_end == FrontEnd().name and hidden == TrainSettings().hidden
+    for name, fits in (("start_from", starts), ("teacher", _teachers_know(data))):
+        if not fits:
+            chosen.pop(name, None)
     return chosen
 
 
-def _same_frames(data: DataSettings) -> bool:
-    """Tells whether the features are made of the frames that the committed runs know."""
-    return front_end(data.front_end).log_mel == FrontEnd().log_mel
+def as_options(values: dict) -> str:
+    """Returns settings as they would be given on the command line."""
+    texts = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
+    return " ".join(f"--{name.replace('_', '-')} {text}" for name, text in texts.items())
+
+
+def _teachers_know(data: DataSettings) -> bool:
+    """Tells whether the words, the window and its frames are those that the teachers learned."""
+    chosen, heard = front_end(data.front_end, data.window_ms), FrontEnd()
+    frames = (chosen.log_mel, chosen.clip_ms) == (heard.log_mel, heard.clip_ms)
+    return frames and data.words == KEYWORDS

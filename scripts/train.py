@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--preset",
         choices=tuple(presets.PRESETS),
-        help="defaults of other options (None: by the data, see kws_tf/presets.py)",
+        help="defaults of other options; None: by the data, and printed at the start",
     )
     classes = (TrainSettings, DataSettings, Augmentation)
     for settings_class in classes:
@@ -54,8 +54,10 @@ def main() -> None:
     from kws_tf.data.locate import training_data
 
     source = training_data(options.data_dir, options.download, data)
-    preset = options.preset or presets.fitting(data, source.synthetic)
-    parser.set_defaults(**presets.defaults(preset, data, options.hidden))
+    preset = options.preset or presets.fitting(data, source.synthetic, options.network)
+    defaults = presets.defaults(preset, data, options.hidden)
+    print(f"preset {preset}: {presets.as_options(defaults)}", flush=True)
+    parser.set_defaults(**defaults)
     options = parser.parse_args()
     settings = [from_options(c, options) for c in classes]
 

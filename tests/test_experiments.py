@@ -192,6 +192,7 @@ def test_pact_against_fixed_clips(pact, fixed, verdict):
 def test_one_pair_says_nothing():
     assert tables.pact_sentences(results((960,), (950,))) == "(not run yet)"
     assert tables.bits_table({}) == tables.recipe_table({}) == "(not run yet)"
+    assert tables.main_table({}) == "(not run yet)"
 
 
 def test_bits_table_and_plot(tmp_path):

@@ -53,12 +53,15 @@ def test_checkpoint_loads_and_decides_well(path):
     assert phases
     models = [run.load_model(phase) for phase in phases]
     manifest = manifests.load(FOLDER / "kws-118-full.tflite")
-    if run.labels() != manifest.labels:
-        return  # of other words, to start from
-    assert run.front_end() == manifest.front_end
     with np.load(FOLDER / "kws-118-full.sample.npz", allow_pickle=False) as sample:
-        features = sample["inputs"].astype(np.float32) * manifest.input_scale
-        labels = sample["labels"]
+        features, labels = sample["inputs"] * manifest.input_scale, sample["labels"]
+    # In the model's normalisation; the run may have its own.
+    features = features * np.array(manifest.front_end.std) + manifest.front_end.mean
+    features = ((features - run.front_end().mean) / run.front_end().std).astype(np.float32)
+    same_words = run.labels() == manifest.labels
     for model in models:
         decided = model.predict(features, verbose=0).argmax(1)
-        assert np.mean(decided == labels) > 0.9
+        if same_words:
+            assert np.mean(decided == labels) > 0.9
+        else:  # a run to start from knows other words, and silence
+            assert np.mean((decided == 0) == (labels == 0)) > 0.9

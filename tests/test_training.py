@@ -479,7 +479,7 @@ def test_a_warm_up_is_taken_over(finished, audio, tmp_path):
     assert_same(saved_weights(run, "quantized"), saved_weights(finished[0], "quantized"))
 
 
-@pytest.mark.parametrize("words", [WORDS, (UNKNOWN_WORD,)])
+@pytest.mark.parametrize("words", [WORDS, ("up", UNKNOWN_WORD)])
 def test_a_warm_up_starts_from_another_run(finished, audio, tmp_path, words):
     """With a learning rate of 0: the LSTM is the other's; the classifier if the words are."""
     before = finished[0].load_model("float")
@@ -507,6 +507,35 @@ def test_start_from_a_run_of_another_shape_is_refused(finished, audio, tmp_path,
         train(tmp_path / "run", audio, data=data, **options)
 
 
+def test_what_cannot_start_is_refused(finished, audio, tmp_path):
+    start = str(finished[0].path)
+    for changes, what in (
+        ({"network": "teacher", "quantized_epochs": 0}, "this run a teacher"),
+        ({"float_epochs": 0}, "begins the float warm-up"),
+    ):
+        with pytest.raises(KwsError, match=what):
+            train(tmp_path / "run", audio, start_from=start, **changes)
+
+
+def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_path, monkeypatch):
+    options = {"start_from": str(copy.path), "quantized_epochs": 0}
+    whole = train(tmp_path / "whole", audio, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit._EpochRecord, "on_epoch_begin", stop_at_the_second, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", audio, **options)
+    shutil.rmtree(copy.path)
+    moved = str(tmp_path / "elsewhere" / copy.path.name)  # runs are known by their names
+    resumed = train(tmp_path / "cut", audio, **options | {"start_from": moved})
+    assert rows(resumed) == rows(whole)
+    assert resumed.train_settings().start_from == moved
+
+
+def stop_at_the_second(record, epoch, logs=None):
+    if epoch == 1:
+        raise KeyboardInterrupt
+
+
 def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tmp_path):
     taught = train(tmp_path / "taught", audio, teacher=(str(finished[0].path),), teacher_epochs=1)
     published = publish_run(taught, tmp_path / "checkpoints")
@@ -529,11 +558,11 @@ def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tm
     assert_same(saved_weights(other, "float"), saved_weights(taught, "float"))
 
 
-def test_a_run_without_weights_is_not_published(copy, tmp_path):
-    for path in copy.path.glob("*.h5"):
-        path.unlink()
-    with pytest.raises(KwsError, match="has no weights"):
+def test_an_unfinished_run_is_not_published(copy, tmp_path):
+    copy.history_file.write_text(json.dumps(rows(copy)[:3]))
+    with pytest.raises(KwsError, match="is not finished"):
         publish_run(copy, tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("changes", [{"seed": 9}, {"float_epochs": 3}, {"dropout": 0.5}])

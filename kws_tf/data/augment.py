@@ -2,7 +2,8 @@
 
 On audio, shift, gain and noise happen on samples; on records in the mel-power domain, where
 power adds as uncorrelated signals do. Speed, vocal-tract warping and masks happen on the log-mel
-spectrogram in both cases. tensorflow-io's masks are not used: they draw one mask for the whole
+spectrogram in both cases; so do filters, on records of the clip alone, on audio of the clip with
+its noise. tensorflow-io's masks are not used: they draw one mask for the whole
 batch from a generator with hidden state, so that a run could not be resumed to the same result.
 """
 

@@ -11,7 +11,8 @@ from kws_tf.evaluation import interpreter, micro
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import decisions
 from kws_tf.files import write_bytes, write_json
-from kws_tf.training.run_folder import RunFolder, read_json, save_weights
+from kws_tf.settings import as_json
+from kws_tf.training.run_folder import RunFolder, by_name, read_json, save_weights
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
 SAMPLE_CLIPS_A_CLASS = 8
@@ -92,12 +93,17 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
         The copy, a run folder.
 
     Raises:
-        KwsError: If the run has no weights, or ones of another shape.
+        KwsError: If the run is not finished.
     """
-    target = RunFolder(Path(folder) / run.path.name)
-    phases = [phase for phase in ("float", "quantized") if run.weights_file(phase).exists()]
-    if not phases:
-        raise KwsError(f"{run.path} has no weights; let scripts/train.py finish")
+    target = RunFolder(Path(folder) / run.path.resolve().name)
+    settings = run.train_settings()
+    epochs = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
+    done = [row["phase"] for row in read_json(run.history_file)]
+    if any(done.count(phase) < number for phase, number in epochs.items()):
+        raise KwsError(
+            f"{run.path} is not finished; let scripts/train.py finish (the same command resumes)"
+        )
+    phases = [phase for phase, number in epochs.items() if number]
     target.path.mkdir(parents=True, exist_ok=True)
     copied = [run.path / "labels.txt", run.front_end_file, run.history_file]
     for path in copied + ([result] if result else []):
@@ -110,13 +116,10 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
 
 def _portable_settings(run: RunFolder) -> dict:
     """Returns a run's settings with names of runs and data instead of where they lie."""
-    settings = read_json(run.settings_file)
-    train = settings["train"]
-    train["teacher"] = [Path(path).name for path in train.get("teacher", ())]
-    for other in ("warm_up_run", "start_from"):
-        train[other] = Path(train.get(other, "")).name
-    settings["data_dir"] = Path(settings.get("data_dir", "")).name
-    return settings
+    return read_json(run.settings_file) | {
+        "train": as_json(by_name(run.train_settings())),
+        "data_dir": run.data_dir().name,
+    }
 
 
 def _correct(ran, labels) -> int:

@@ -246,7 +246,9 @@ def _transfer() -> list[Experiment]:
         "25 other words",
         OTHER_WORDS_RUN,
         presets.settings(TrainSettings, "untaught", quantized_epochs=0),
-        presets.settings(DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0),
+        presets.settings(
+            DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0, synthetic_per_word=0
+        ),
         presets.settings(Augmentation, "untaught"),
         tested=False,
     )
@@ -338,15 +340,8 @@ def experiments() -> dict[str, Experiment]:
 
 
 GROUPS = (
-    "teachers",
-    "main",
-    "mfcc",
-    "paper",
-    "bits",
-    "recipe",
-    "transfer",
-    "mixing-share",
-    "mixing",
+    *("teachers", "main", "mfcc", "paper", "bits", "recipe"),
+    *("transfer-start", "transfer", "mixing-share", "mixing"),
 )
 
 

@@ -104,12 +104,15 @@ def _share(correct: int, n: int) -> str:
 
 def main_table(results: dict) -> str:
     """Returns the main table: a line a trial, and the mean of each configuration."""
+    rows = _of_group(results, "main", "mfcc", "paper")
+    if not rows:
+        return _NOT_YET
     lines = [
         "| configuration | seed | " + " | ".join(FORMS.values()) + " | validation | file, bytes "
         "| arena, bytes | weights | minutes |",
         "|---" * (len(FORMS) + 7) + "|",
     ]
-    for row, trials in _of_group(results, "main", "mfcc", "paper").items():
+    for row, trials in rows.items():
         for trial in trials:
             cells = [
                 _share(trial["correct"][form], trial["n"]) if form in trial["correct"] else "–"
@@ -357,7 +360,7 @@ def save_mixing_plot(results: dict, path: Path) -> None:
     axes.set_ylabel("TFLite accuracy, %")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", fontsize="small")
+    axes.legend(frameon=False, loc="upper left", fontsize="small")
     _save(figure, path)
 
 

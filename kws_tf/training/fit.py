@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from kws_tf.training import teaching
 from kws_tf.training.run_folder import (
     RunFolder,
     build_model,
+    by_name,
     load_weights,
     open_run,
     read_json,
@@ -145,6 +145,11 @@ def train(
     phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
     if settings.network == "teacher" and settings.quantized_epochs:
         raise KwsError("a teacher stays in float; give --quantized-epochs 0")
+    if settings.start_from and not settings.float_epochs:
+        raise KwsError(
+            "--start-from begins the float warm-up, and there is none; give --float-epochs above "
+            '0, or --start-from ""'
+        )
     if not any(phases.values()):
         raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
     history = []
@@ -159,12 +164,12 @@ def train(
     unfinished = [phase for phase, epochs in phases.items() if done.count(phase) < epochs]
     if unfinished:
         front_end = named_front_end(data.front_end, data.window_ms)
+        if settings.start_from and not history:
+            front_end = _checked_start(open_run(settings.start_from), settings, front_end)
         training = sources.load(data_dir, "training", front_end, data)
         validation = sources.load(data_dir, "validation", front_end, data)
         if not history:
-            if settings.start_from:
-                front_end = _normalised_as(open_run(settings.start_from), front_end)
-            else:
+            if not front_end.mean:
                 front_end = pipeline.fit_normalisation(training, front_end)
             run.start(settings, data, augmentation, source, front_end)
             if settings.warm_up_run:
@@ -198,7 +203,7 @@ def _fit_phase(
     fused.start_compiler()
     model = build_model(settings, front_end, classes, phase)
     first_rate = settings.learning_rate
-    if phase == "float" and settings.start_from:
+    if phase == "float" and settings.start_from and not first_epoch:
         _start_from(open_run(settings.start_from), run, model)
     if phase == "quantized":
         _begin_quantized(run, model, training, front_end, augmentation)
@@ -291,15 +296,7 @@ def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
         KwsError: If it has another one, or has not finished it.
     """
     mine, theirs = run.train_settings(), other.train_settings()
-    # Other runs by name: a published one does not say where they lay.
-    mine, theirs = (
-        replace(
-            part,
-            teacher=tuple(Path(path).name for path in part.teacher),
-            start_from=Path(part.start_from).name,
-        )
-        for part in (mine, theirs)
-    )
+    mine, theirs = by_name(mine), by_name(theirs)  # a published run does not say where others lay
     differ = [name for name in _WARM_UP if getattr(mine, name) != getattr(theirs, name)]
     for part in ("data_settings", "augmentation", "front_end"):
         if getattr(run, part)() != getattr(other, part)():
@@ -317,33 +314,29 @@ def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
     return history
 
 
-def _normalised_as(other: RunFolder, front_end):
-    """Returns a front end with the normalisation of another run, whose weights count on it.
+def _checked_start(other: RunFolder, settings: TrainSettings, front_end):
+    """Returns the front end with the normalisation of a run to start from; its LSTM counts on it.
 
     Raises:
-        KwsError: If the other run has other features.
+        KwsError: If the other run is no LSTM of the same size, or takes other features.
     """
-    theirs = other.front_end()
-    if (theirs.log_mel, theirs.coefficients) != (front_end.log_mel, front_end.coefficients):
+    theirs, heard = other.train_settings(), other.front_end()
+    if {theirs.network, settings.network} != {"lstm"} or theirs.hidden != settings.hidden:
         raise KwsError(
-            f"{other.path} cannot be started from: it takes the features {theirs.name}, this run "
-            f"{front_end.name}; give the same --front-end"
+            f"{other.path} cannot be started from: it is a {theirs.network} of {theirs.hidden} "
+            f"units, this run a {settings.network} of {settings.hidden}; give the same --hidden, "
+            'or --start-from ""'
         )
-    return front_end.normalised(theirs.mean, theirs.std)
+    if (heard.log_mel, heard.coefficients) != (front_end.log_mel, front_end.coefficients):
+        raise KwsError(
+            f"{other.path} cannot be started from: it takes the features {heard.name}, this run "
+            f'{front_end.name}; give the same --front-end, or --start-from ""'
+        )
+    return front_end.normalised(heard.mean, heard.std)
 
 
 def _start_from(other: RunFolder, run: RunFolder, model) -> None:
-    """Gives a float model another run's LSTM, and its classifier where the classes are the same.
-
-    Raises:
-        KwsError: If the other run is no LSTM of the same size.
-    """
-    theirs, mine = other.train_settings(), run.train_settings()
-    if (theirs.network, theirs.hidden) != (mine.network, mine.hidden):
-        raise KwsError(
-            f"{other.path} cannot be started from: it is a {theirs.network} of {theirs.hidden} "
-            f"units, this run a {mine.network} of {mine.hidden}; give the same --hidden"
-        )
+    """Gives a float model another run's LSTM, and its classifier where the classes are the same."""
     source = other.load_model("float")
     layers = [spotter.LSTM] + [spotter.CLASSIFIER] * (other.labels() == run.labels())
     for layer in layers:

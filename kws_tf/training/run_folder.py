@@ -6,7 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -117,18 +117,18 @@ class RunFolder:
     ) -> bool:
         """Tells whether the run has these settings; one that it did not save has its default.
 
-        A data folder that has moved is recognised by the names and sizes of its files, and its
-        new place noted.
+        A data folder that has moved is recognised by the names and sizes of its files, other runs
+        by their names, and their new places noted.
         """
-        saved = (self.train_settings(), self.data_settings(), self.augmentation())
-        if saved != (train, data, augmentation):
+        saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
+        if saved != (by_name(train), data, augmentation):
             return False
-        if self.data_dir() == Path(source):
-            return True
         settings = read_json(self.settings_file)
-        if settings.get("data_digest") != folder_digest(source):
+        if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
             return False
-        write_json(self.settings_file, settings | {"data_dir": str(source)})
+        if self.data_dir() != Path(source) or self.train_settings() != train:
+            places = {"data_dir": str(source), "train": as_json(train)}
+            write_json(self.settings_file, settings | places)
         return True
 
     def _setting(self, name: str, kind: type):
@@ -179,6 +179,16 @@ class RunFolder:
                 f"(the same command resumes), or train with --{phase}-epochs above 0"
             )
         return load_weights(model, path)
+
+
+def by_name(train: TrainSettings) -> TrainSettings:
+    """Returns settings that name other runs without saying where they lie."""
+    return replace(
+        train,
+        teacher=tuple(Path(path).name for path in train.teacher),
+        warm_up_run=Path(train.warm_up_run).name,
+        start_from=Path(train.start_from).name,
+    )
 
 
 def build_model(
