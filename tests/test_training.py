@@ -520,8 +520,15 @@ def test_what_cannot_start_is_refused(finished, audio, tmp_path):
 def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_path, monkeypatch):
     options = {"start_from": str(copy.path), "quantized_epochs": 0}
     whole = train(tmp_path / "whole", audio, **options)
+    begin = fit._EpochRecord.on_epoch_begin
+
+    def stop_at_the_second(record, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(record, epoch, logs)
+
     with monkeypatch.context() as patch:
-        patch.setattr(fit._EpochRecord, "on_epoch_begin", stop_at_the_second, raising=False)
+        patch.setattr(fit._EpochRecord, "on_epoch_begin", stop_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "cut", audio, **options)
     shutil.rmtree(copy.path)
@@ -529,11 +536,6 @@ def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_pa
     resumed = train(tmp_path / "cut", audio, **options | {"start_from": moved})
     assert rows(resumed) == rows(whole)
     assert resumed.train_settings().start_from == moved
-
-
-def stop_at_the_second(record, epoch, logs=None):
-    if epoch == 1:
-        raise KeyboardInterrupt
 
 
 def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tmp_path):
