@@ -134,7 +134,7 @@ def test_synthesised_speech_is_judged_on_recordings(tmp_path, monkeypatch):
         "a-run",
         TrainSettings(**small),
         DataSettings(words=("up", "down"), unknown_share=0.5, silence_share=0.5),
-        tested=False,
+        runtimes=(),
         speech=SynthesisSettings(("up", "down"), ("cat",), 8, 8, noise_seconds=1),
         judged=True,
     )
@@ -221,6 +221,21 @@ def test_tables_of_what_was_judged_on_real_clips(group, make):
     assert make({}) == tables.mixing_table({}) == "(not run yet)"
 
 
+def test_recipe_tables_have_the_best_first():
+    found = {
+        f"{group}-{row}": trial(row, 0, 0, group) | {"real": {"n": 4443, "correct": right}}
+        for group, row, right in (
+            ("recipe-warm-up", "base", 4000),
+            ("recipe-warm-up", "no teacher", 4100),
+            ("recipe-fine-tuning", "base", 4200),
+        )
+    }
+    text = tables.recipe_table(found)
+    rows = [line for line in text.splitlines() if line.startswith(("| base", "| no teacher"))]
+    assert [row.split("|")[3].strip()[:5] for row in rows] == ["4,100", "4,000", "4,200"]
+    assert text.count("right of 4,443 real validation clips") == 2
+
+
 def test_mixing_table_and_plot(tmp_path):
     rows = [e.row for e in plan.experiments().values() if e.group == "mixing"]
     found = {row: trial(row, 0, 500 + i, "mixing") for i, row in enumerate(rows)}
@@ -235,11 +250,11 @@ def test_mixing_table_and_plot(tmp_path):
 
 
 def test_rows_differ_from_the_base_and_from_each_other():
-    for group in ("transfer", "mixing-share"):
+    for group in ("transfer", "mixing-share", "recipe-warm-up", "recipe-fine-tuning"):
         judged = [e for e in plan.experiments().values() if e.group == group]
         what = {(e.train, e.data, e.augmentation, e.speech) for e in judged}
         assert len(what) == len({(e.row, e.train.seed) for e in judged}) == len(judged)
-        assert all(e.judged and not e.tested for e in judged)
+        assert all(e.judged and not e.runtimes for e in judged)
 
 
 def test_fill_replaces_between_the_marks_only():

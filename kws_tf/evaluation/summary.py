@@ -10,6 +10,7 @@ from kws_tf.evaluation.evaluate import Evaluation
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.training.run_folder import RunFolder
 
+RUNTIMES = ("keras", "tflite", "micro")
 _FORMS = (
     ("float Keras", "keras", "float"),
     ("fake-quant Keras", "keras", "quantized"),
@@ -51,7 +52,9 @@ class Summary:
         return "\n".join(lines)
 
 
-def convert_and_measure(run: RunFolder, test_dir: Path | None = None) -> Summary:
+def convert_and_measure(
+    run: RunFolder, test_dir: Path | None = None, runtimes: tuple[str, ...] = RUNTIMES
+) -> Summary:
     """Converts a run and evaluates it as float and fake-quant Keras, under TFLite and TFLM.
 
     A run of the ``paper`` profile cannot be converted: it is evaluated in Keras alone.
@@ -60,6 +63,7 @@ def convert_and_measure(run: RunFolder, test_dir: Path | None = None) -> Summary
         run: A finished run.
         test_dir: Audio, one folder a class; if absent, the test set beside the run's data, or
             the validation partition where there is none.
+        runtimes: What to evaluate it with, of ``RUNTIMES``.
 
     Raises:
         KwsError: If the run is unfinished or cannot be converted, or its data have gone.
@@ -74,6 +78,8 @@ def convert_and_measure(run: RunFolder, test_dir: Path | None = None) -> Summary
     for name, runtime, phase in _FORMS:
         if not run.weights_file(phase).exists() or (runtime != "keras" and not deploys):
             continue  # a run without warm-up, or without a converted model
+        if runtime not in runtimes:
+            continue
         path = run.path if runtime == "keras" else run.model_file
         subject = evaluate.open_subject(path, runtime, phase)
         evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)

@@ -59,7 +59,7 @@ class Experiment:
             experiments.
         data: The task.
         augmentation: What is done to training clips.
-        tested: Whether it is converted and measured on the test set.
+        runtimes: What measures it on the test set, of ``evaluation.summary.RUNTIMES``.
         speech: Synthesised speech to train on instead of the data folder.
         judged: Whether the Keras model is judged on the data folder's validation clips, the same
             whatever it was trained on.
@@ -71,7 +71,7 @@ class Experiment:
     train: TrainSettings
     data: DataSettings = field(default_factory=DataSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    tested: bool = True
+    runtimes: tuple[str, ...] = ("keras", "tflite", "micro")
     speech: SynthesisSettings | None = None
     judged: bool = False
 
@@ -95,7 +95,7 @@ def _teachers() -> list[Experiment]:
             name,
             presets.settings(TrainSettings, "teacher", seed=seed),
             augmentation=presets.settings(Augmentation, "teacher"),
-            tested=False,
+            runtimes=(),
         )
         for seed, name in enumerate(TEACHERS)
     ]
@@ -153,54 +153,62 @@ def _bits() -> list[Experiment]:
             )
             name = f"{what}-{bits}-{method}"
             row = f"{what}, {bits} bits, {METHODS[method]}"
-            found.append(Experiment("bits", row, name, settings, **_FULL))
+            found.append(Experiment("bits", row, name, settings, **_FULL, runtimes=("tflite",)))
     return found
 
 
 def _recipe() -> list[Experiment]:
-    """Short runs: the warm-up of 118 units, seed 0, judged on validation clips."""
-    base = {
-        "float_epochs": 20,
-        "quantized_epochs": 0,
-        "batch_size": 64,
-        "teacher": TEACHERS[:1],
-        "teacher_share": 1.0,
-        "teacher_epochs": 10,
-        "product_dtype": "bfloat16",
+    """Short runs of 118 units, seed 0, each with one change, judged on validation clips."""
+    alone = {"teacher": ()}
+    light = {"speed": 0.05, "warp": 0.04, "time_mask_ms": 60.0, "band_mask": 4, "noise_share": 0.6}
+    strong = {"speed": 0.15, "warp": 0.12, "time_masks": 2, "band_masks": 2}
+    warm_ups = {
+        "base": {},
+        "greatest learning rate 1e-3": {"train": {"learning_rate": 1e-3}},
+        "greatest learning rate 6e-3": {"train": {"learning_rate": 6e-3}},
+        "weight averaging, 0.99 a step": {"train": {"averaging": 0.99}},
+        "one teacher": {"train": {"teacher": TEACHERS[:1]}},
+        "teacher's share 0.7, labels 0.3": {"train": {"teacher_share": 0.7}},
+        "no teacher": {"train": alone},
+        "no teacher, no label smoothing": {"train": alone | {"label_smoothing": 0.0}},
+        "no teacher, dropout 0.2": {"train": alone | {"dropout": 0.2}},
+        "no clips mixed in": {"augmentation": {"mix_share": 0.0}},
+        "no silent edges": {"augmentation": {"edge_share": 0.0}},
+        "unknown share 0.1": {"data": {"unknown_share": 0.1}},
+        "weaker speed, warp, masks and noise": {"augmentation": light},
+        "stronger speed, warp and masks": {"augmentation": strong},
+        "batches of 256": {"train": {"batch_size": 256}},
+        "16 epochs": {"train": {"float_epochs": 16}},
+        "quantized from the start": {"train": {"float_epochs": 0, "quantized_epochs": 8}},
     }
-    light = Augmentation(speed=0.05, warp=0.04, time_mask_ms=60.0, band_mask=4, noise_share=0.6)
-    noise_and_shift = Augmentation(speed=0, warp=0, time_masks=0, band_masks=0)
-    strong = Augmentation(speed=0.15, warp=0.12, time_masks=2, band_masks=2)
-    trials = {
-        "base: batch 64, one teacher, share 1": ({}, {}, None),
-        "batch 256": ({"batch_size": 256}, {}, None),
-        "lighter augmentation": ({}, {}, light),
-        "noise, shift and gain only": ({}, {}, noise_and_shift),
-        "stronger augmentation": ({}, {}, strong),
-        "no augmentation": ({}, {}, Augmentation.off()),
-        "teacher's share 0.7": ({"teacher_share": 0.7}, {}, None),
-        "two teachers": ({"teacher": TEACHERS}, {}, None),
-        "no teacher": ({"teacher": ()}, {}, None),
-        "no teacher, no label smoothing": ({"teacher": (), "label_smoothing": 0.0}, {}, None),
-        "no teacher, dropout 0.2": ({"teacher": (), "dropout": 0.2}, {}, None),
-        "no teacher, unknown share 0.3": ({"teacher": ()}, {"unknown_share": 0.3}, None),
-        "weight averaging 0.99": ({"averaging": 0.99}, {}, None),
-        "greatest learning rate 1e-3": ({"learning_rate": 1e-3}, {}, None),
-        "greatest learning rate 6e-3": ({"learning_rate": 6e-3}, {}, None),
-        "float32 products": ({"product_dtype": "float32"}, {}, None),
-        "40 epochs": ({"float_epochs": 40}, {}, None),
+    fine_tunings = {
+        "base": {},
+        "greatest learning rate 2e-3": {"quantized_learning_rate": 2e-3},
+        "greatest learning rate 1e-4": {"quantized_learning_rate": 1e-4},
+        "no penalty on clips": {"clip_l2": 0.0},
+        "ten times the penalty on clips": {"clip_l2": 1e-3},
+        "no penalty on hidden products": {"overflow_penalty": 0.0},
+        "8 epochs": {"quantized_epochs": 8},
     }
+    short = {"float_epochs": 8, "quantized_epochs": 0}
+    trials = [("recipe-warm-up", row, short, changes) for row, changes in warm_ups.items()]
+    taken = {"warm_up_run": "118-pact-0"}
+    trials += [
+        ("recipe-fine-tuning", row, taken, {"train": changes})
+        for row, changes in fine_tunings.items()
+    ]
     return [
         Experiment(
-            "recipe",
+            group,
             row,
-            _name("recipe", row),
-            TrainSettings(**(base | train)),
-            DataSettings(**data),
-            augmentation or Augmentation(),
-            tested=False,
+            _name(group, row),
+            _settings(**common | changes.get("train", {})),
+            presets.settings(DataSettings, "full", **changes.get("data", {})),
+            presets.settings(Augmentation, "full", **changes.get("augmentation", {})),
+            runtimes=(),
+            judged=True,
         )
-        for row, (train, data, augmentation) in trials.items()
+        for group, row, common, changes in trials
     ]
 
 
@@ -250,7 +258,7 @@ def _transfer() -> list[Experiment]:
             DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0, synthetic_per_word=0
         ),
         presets.settings(Augmentation, "untaught"),
-        tested=False,
+        runtimes=(),
     )
     return [heard] + [
         Experiment(
@@ -264,7 +272,7 @@ def _transfer() -> list[Experiment]:
             ),
             presets.settings(DataSettings, "quick", **changes.get("data", {})),
             presets.settings(Augmentation, "quick", **changes.get("augmentation", {})),
-            tested=False,
+            runtimes=(),
             speech=SynthesisSettings(**changes.get("speech", {})),
             judged=True,
         )
@@ -291,7 +299,7 @@ def _mixing() -> list[Experiment]:
             presets.settings(TrainSettings, "own-words", **_MIXING | {"quantized_epochs": 0}),
             _mixture(50, SYNTHETIC_PER_WORD, share),
             presets.settings(Augmentation, "own-words"),
-            tested=False,
+            runtimes=(),
             judged=True,
         )
         for share in MIXING_SHARES
@@ -340,7 +348,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 GROUPS = (
-    *("teachers", "main", "mfcc", "paper", "bits", "recipe"),
+    *("teachers", "main", "mfcc", "paper", "bits", "recipe-warm-up", "recipe-fine-tuning"),
     *("transfer-start", "transfer", "mixing-share", "mixing"),
 )
 

@@ -152,8 +152,8 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
     result |= _training_of(run)
     if experiment.judged:
         result["real"] = _judge(run, data_dir)
-    if experiment.tested:
-        result |= _measure(run, test_dir)
+    if experiment.runtimes:
+        result |= _measure(run, test_dir, experiment.runtimes)
     write_json(run.path / RESULT, result)
 
 
@@ -184,10 +184,10 @@ def _judge(run, data_dir: Path) -> dict:
     return {"n": counted.total, "correct": counted.correct}
 
 
-def _measure(run, test_dir: Path) -> dict:
+def _measure(run, test_dir: Path, runtimes: tuple[str, ...]) -> dict:
     from kws_tf.evaluation.summary import convert_and_measure
 
-    evaluations = {e.key: e for _, e in convert_and_measure(run, test_dir).rows}
+    evaluations = {e.key: e for _, e in convert_and_measure(run, test_dir, runtimes).rows}
     correct = {_FORMS[key]: e.metrics.correct for key, e in evaluations.items()}
     found = {"n": next(iter(evaluations.values())).metrics.total, "correct": correct}
     if "micro" in evaluations:

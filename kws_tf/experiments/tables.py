@@ -184,19 +184,15 @@ def pact_sentences(results: dict) -> str:
 
 
 def recipe_table(results: dict) -> str:
-    """Returns what was tried for the recipe, best first, by validation accuracy."""
-    rows = [
-        (t["validation"]["float"], row, t) for row, (t,) in _of_group(results, "recipe").items()
-    ]
-    if not rows:
-        return _NOT_YET
-    lines = [
-        "| 118 units, 20 epochs of warm-up | seed | validation | command |",
-        "|---|---|---|---|",
-    ]
-    for share, row, trial in sorted(rows, key=lambda r: -r[0]):
-        lines.append(f"| {row} | {trial['seed']} | {100 * share:.2f} % | `{trial['command']}` |")
-    return "\n".join(lines)
+    """Returns what was tried for the recipe, warm-up and fine-tuning, best first."""
+    titles = {"recipe-warm-up": "8 epochs of warm-up", "recipe-fine-tuning": "4 of fine-tuning"}
+    made = []
+    for group, title in titles.items():
+        rows = _of_group(results, group)
+        best_first = sorted(rows, key=lambda row: -rows[row][0]["real"]["correct"])
+        if rows:
+            made.append(_judged_table({row: rows[row] for row in best_first}, title))
+    return "\n\n".join(made) or _NOT_YET
 
 
 def bits_table(results: dict) -> str:
