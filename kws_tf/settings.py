@@ -116,6 +116,12 @@ class TrainSettings:
     weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
     input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
     hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
+    clip_percentile: float = _option(
+        99.99,
+        "percentile of input, cell, hidden state and logits that their clips begin at",
+        50,
+        100,
+    )
     clip_l2: float = _option(1e-4, "weight of the L2 penalty on activation clips", 0)
     runtime: str = _option(
         "tflm", "whose sigmoid and tanh fine-tuning simulates (tflite profile)", choices=RUNTIMES

@@ -385,6 +385,57 @@ def test_paper_profile(audio, tmp_path):
     assert len(trained) == 14
     changed = [name for name in trained if float(trained[name]) != float(initial[name])]
     assert changed
+    # The original's 128 would leave a handful of levels to normalised features.
+    assert 1 < float(run.load_model("quantized").get_layer("lstm").cell.clip("input")) < 64
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 40])
+def test_the_rate_rises_for_an_epoch_and_falls_to_the_end(epochs):
+    rates = [float(fit.learning_rates(0.5, epochs, 10)(step)) for step in range(10 * epochs)]
+    assert rates[0] == 0 and max(rates) <= 0.5
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+    if epochs > 1:
+        assert rates[10] == 0.5
+        # A step before the end, at which it would be 1 %.
+        assert 0.005 <= rates[-1] < 0.5 * (0.01 + 1 / (epochs - 1) / 10)
+
+
+def test_two_processes_do_not_train_into_one_folder(finished, copy, audio, tmp_path):
+    with copy.exclusive(), pytest.raises(KwsError, match="another process trains into"):
+        train(copy.path, audio)
+    train(copy.path, audio)
+    with RunFolder(tmp_path / "new" / "run").exclusive():
+        assert (tmp_path / "new" / "run").is_dir()
+    assert not (tmp_path / "new" / "run").exists()  # nothing was left in it
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+def test_initial_clips_of_few_bits_have_the_least_error(bits):
+    rng = np.random.default_rng(bits)
+    options = {"weight_bits": bits, "input_bits": bits, "hidden_bits": bits}
+    model = spotter.build_quantized(12, 10, 8, 4, **options)
+    features = rng.normal(size=(64, 12, 10)).astype(np.float32)
+    spotter.set_initial_clips(model, features)
+    cell = model.get_layer("lstm").cell
+    for signal, values in (("input", features), ("kernel_f", cell.kernel[:, 8:16].numpy())):
+        quantizer, chosen = cell.quantizers[signal], float(cell.clip(signal))
+
+        def error(clip, values=values, quantizer=quantizer):
+            quantized = quantizer(values, training=False, weights={"clip": np.float32(clip)})
+            return float(np.mean(np.square(quantized - values)))
+
+        assert chosen <= np.abs(values).max()
+        assert error(chosen) <= 1.02 * min(error(chosen * f) for f in (0.7, 0.85, 1.15, 1.4))
+
+
+def test_initial_clips_at_8_bits_saturate_no_weight():
+    model = spotter.build_quantized(12, 10, 8, 4)
+    features = np.random.default_rng(0).normal(size=(64, 12, 10)).astype(np.float32)
+    spotter.set_initial_clips(model, features, 99.0)
+    cell = model.get_layer("lstm").cell
+    largest = np.abs(cell.kernel[:, 8:16]).max()
+    assert float(cell.clip("kernel_f")) == pytest.approx(largest)
+    assert float(cell.clip("input")) == pytest.approx(np.percentile(np.abs(features), 99.0))
 
 
 def test_learns_from_a_teacher(finished, copy, audio, tmp_path):

@@ -90,7 +90,8 @@ def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float
     """Returns the original scheme: eleven clips, every signal at ``bits`` bits.
 
     Weights and biases have the fixed range +-1. Initial clips are those of the QuantizedLSTM
-    code (github.com/Intelligent-Microsystems-Lab/QuantizedLSTM).
+    code (github.com/Intelligent-Microsystems-Lab/QuantizedLSTM); the input's is for features that
+    are not normalised, ``spotter.set_initial_clips`` sets it to what normalised ones need.
 
     Args:
         trainable: Whether the clips are trained ("PACT" in its table).
@@ -114,7 +115,7 @@ def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float
         "tanh_c": pact(1.0),
         "sigmoid_o": pact(1.0),
         "kept": pact(4.0),
-        "written": pact(4.0),
+        "written": pact(1.0),
         "cell": pact(4.0),
         "tanh_cell": pact(1.0),
         "hidden": pact(4.0),

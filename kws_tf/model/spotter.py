@@ -10,6 +10,7 @@ from kws_tf.model.profiles import GATES, PROFILES
 from kws_tf.model.quantizers import CellQuantizer, PactQuantizer
 
 LSTM, CLASSIFIER = "lstm", "classifier"
+_CLIP_SEARCH_VALUES = 200_000
 
 
 def build_float(
@@ -121,8 +122,10 @@ def carry_weights(source: keras.Model, target: keras.Model) -> None:
 def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: float = 99.99) -> None:
     """Sets the clips from the weights and from what the float model computes on real clips.
 
-    Weights get their largest magnitude; input, cell, hidden state and logits a percentile of
-    theirs. Clips of the ``paper`` profile's signals keep the original's starting values.
+    At 8 bits weights get their largest magnitude, input and hidden state a percentile of theirs.
+    At fewer bits, where range and resolution are both scarce, they get the clip of the least
+    squared error. Cell and logits get the percentile. In the ``paper`` profile only the input's
+    clip is set, to the percentile: the original's 128 is for features that are not normalised.
 
     Args:
         model: A quantized spotter with the weights of a float one.
@@ -130,29 +133,58 @@ def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: floa
         percentile: Of the magnitudes.
     """
     cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
+
+    def reach(values):
+        return float(np.percentile(np.abs(values), percentile))
+
+    if not isinstance(cell.quantizers.get("cell"), CellQuantizer):
+        cell.clip("input").assign(reach(features))
+        classifier.clips()["kernel"].assign(np.abs(classifier.kernel).max())
+        return
+
     for name, matrix in (("kernel", cell.kernel), ("recurrent", cell.recurrent_kernel)):
         for gate, part in zip(GATES, np.split(matrix.numpy(), 4, axis=1), strict=True):
-            if cell.clip(f"{name}_{gate}") is not None:
-                cell.clip(f"{name}_{gate}").assign(np.abs(part).max())
-    classifier.clips()["kernel"].assign(np.abs(classifier.kernel).max())
-    if not isinstance(cell.quantizers.get("cell"), CellQuantizer):
-        return
+            signal = f"{name}_{gate}"
+            clip = _clip_of(part, cell.quantizers[signal], np.abs(part).max())
+            cell.clip(signal).assign(clip)
+    kernel = classifier.kernel.numpy()
+    clip = _clip_of(kernel, classifier.quantizers["kernel"], np.abs(kernel).max())
+    classifier.clips()["kernel"].assign(clip)
 
     lstm = keras.layers.LSTM(cell.units, return_sequences=True, return_state=True)
     lstm(features[:1])
     lstm.set_weights([cell.kernel, cell.recurrent_kernel, cell.bias])
-    magnitudes = {"input": [features], "hidden": [], "cell": [], "logits": []}
+    found = {"hidden": [], "cell": [], "logits": []}
     for start in range(0, len(features), 256):
         sequence, last, state = lstm(features[start : start + 256])
-        magnitudes["hidden"].append(sequence)
-        magnitudes["cell"].append(state)
-        magnitudes["logits"].append(last @ classifier.kernel + classifier.bias)
+        logits = last @ classifier.kernel + classifier.bias
+        for signal, values in zip(found, (sequence, state, logits), strict=True):
+            found[signal].append(np.ravel(values))
+    hidden, state, logits = map(np.concatenate, found.values())
+    cell.clip("input").assign(_clip_of(features, cell.quantizers["input"], reach(features)))
+    hidden_clip = _clip_of(hidden, cell.quantizers["hidden"], reach(hidden))
+    cell.clip("hidden").assign(min(1.0, hidden_clip))
+    cell.clip("cell").assign(np.clip(reach(state), CellQuantizer.SMALLEST, CellQuantizer.LARGEST))
+    classifier.clips()["output"].assign(reach(logits))
 
-    def reach(signal):
-        values = np.concatenate([np.abs(np.ravel(part)) for part in magnitudes[signal]])
-        return float(np.percentile(values, percentile))
 
-    cell.clip("input").assign(reach("input"))
-    cell.clip("hidden").assign(min(1.0, reach("hidden")))
-    cell.clip("cell").assign(np.clip(reach("cell"), CellQuantizer.SMALLEST, CellQuantizer.LARGEST))
-    classifier.clips()["output"].assign(reach("logits"))
+def _clip_of(values: np.ndarray, quantizer: PactQuantizer, at_8_bits: float) -> float:
+    """Returns the initial clip of a signal: at fewer than 8 bits that of the least squared error.
+
+    Args:
+        values: Of any shape.
+        quantizer: Its width and range; its own clip does not matter.
+        at_8_bits: The clip at 8 bits.
+    """
+    if quantizer.bits >= 8:
+        return float(at_8_bits)
+    values = np.ravel(values).astype(np.float32)
+    if len(values) > _CLIP_SEARCH_VALUES:
+        values = np.random.default_rng(0).choice(values, _CLIP_SEARCH_VALUES, replace=False)
+
+    def error(clip):
+        quantized = quantizer(values, training=False, weights={"clip": clip})
+        return float(np.mean(np.square(quantized - values)))
+
+    candidates = np.linspace(0.02, 1.0, 99, dtype=np.float32) * np.abs(values).max()
+    return float(min(candidates, key=error))

@@ -117,6 +117,23 @@ def smoothed_targets(classes: int, smoothing: float, teacher_share: float = 0.0)
     return targets
 
 
+def learning_rates(greatest: float, epochs: int, steps: int):
+    """Returns the schedule of a phase: up over its first epoch, down to 1 % at its end.
+
+    Args:
+        greatest: The rate after the first epoch.
+        epochs: Epochs of the phase.
+        steps: Batches in an epoch.
+    """
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(1, epochs - 1) * steps,  # Keras counts from the end of the rise
+        alpha=0.01,
+        warmup_target=greatest,
+        warmup_steps=steps,
+    )
+
+
 def train(
     run_dir: Path,
     data_dir: Path,
@@ -139,7 +156,8 @@ def train(
         The run folder.
 
     Raises:
-        KwsError: If the data are not usable, or the folder holds a run with other settings.
+        KwsError: If the data are not usable, the folder holds a run with other settings, or
+            another process trains into it.
     """
     run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
     phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
@@ -152,11 +170,25 @@ def train(
         )
     if not any(phases.values()):
         raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
+    with run.exclusive():
+        _train(run, source, phases, settings, data, augmentation, verbose)
+    return run
+
+
+def _train(
+    run: RunFolder,
+    source: Path,
+    phases: dict[str, int],
+    settings: TrainSettings,
+    data: DataSettings,
+    augmentation: Augmentation,
+    verbose: int,
+) -> None:
     history = []
     if run.history_file.exists():  # before the first epoch's end there is nothing to lose
         if not run.holds(settings, data, augmentation, source):
             raise KwsError(
-                f"{run_dir} holds a run with other settings; repeat its command (environment.json "
+                f"{run.path} holds a run with other settings; repeat its command (environment.json "
                 "has it) to resume it, or give another --run-dir"
             )
         history = read_json(run.history_file)
@@ -166,8 +198,8 @@ def train(
         front_end = named_front_end(data.front_end, data.window_ms)
         if settings.start_from and not history:
             front_end = _checked_start(open_run(settings.start_from), settings, front_end)
-        training = sources.load(data_dir, "training", front_end, data)
-        validation = sources.load(data_dir, "validation", front_end, data)
+        training = sources.load(source, "training", front_end, data)
+        validation = sources.load(source, "validation", front_end, data)
         if not history:
             if not front_end.mean:
                 front_end = pipeline.fit_normalisation(training, front_end)
@@ -178,7 +210,6 @@ def train(
     for phase in unfinished:
         _fit_phase(run, phase, phases[phase], training, validation, history, verbose)
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
-    return run
 
 
 def _fit_phase(
@@ -220,28 +251,24 @@ def _fit_phase(
     dataset = batches.dataset
     if teachers:
         heard = teachers[0].front_end()  # of the same frames, perhaps in other features
+        first, _ = next(batches_from(0, heard).dataset.take(1).as_numpy_iterator())
         key = {
             "seed": seed,
             "batch_size": settings.batch_size,
             "data": as_json(data) | {"front_end": heard.name},
             "augmentation": as_json(augmentation),
             "clips": int(np.sum(training.clips[:, ::7], dtype=np.int64)),
+            # Other code makes other batches of the same settings.
+            "heard": [round(float(measure(first)), 3) for measure in (np.mean, np.std)],
         }
         said = teaching.posteriors(teachers, lambda e: batches_from(e, heard), cycle, key)
         said = tf.data.Dataset.from_tensor_slices(np.roll(said, -first_epoch * batches.steps, 0))
         dataset = tf.data.Dataset.zip((dataset, said.repeat())).map(
             lambda batch, posteriors: (*batch, posteriors)
         )
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        epochs * batches.steps,
-        alpha=0.01,
-        warmup_target=first_rate,
-        warmup_steps=batches.steps,
-    )
     model.compile(
         keras.optimizers.Adam(
-            schedule,
+            learning_rates(first_rate, epochs, batches.steps),
             global_clipnorm=1.0,
             use_ema=settings.averaging > 0,
             ema_momentum=settings.averaging,
@@ -355,7 +382,7 @@ def _begin_quantized(run, model, training, front_end, augmentation) -> None:
     )
     calibration = batches.dataset.take(min(_CALIBRATION_BATCHES, batches.steps))
     features = np.concatenate([x for x, _ in calibration.as_numpy_iterator()])
-    spotter.set_initial_clips(model, features)
+    spotter.set_initial_clips(model, features, settings.clip_percentile)
 
 
 def _teachers(settings: TrainSettings, front_end, run: RunFolder) -> list[RunFolder]:

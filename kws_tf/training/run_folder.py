@@ -1,11 +1,14 @@
 """A run folder: everything a training run leaves, and how to load it."""
 
+import fcntl
 import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -74,6 +77,39 @@ class RunFolder:
         """Best weights of a phase, ``float`` or ``quantized``, HDF5."""
         return self.path / f"{phase}.weights.h5"
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from training into it meanwhile.
+
+        A folder in which nothing was left is removed again.
+
+        Raises:
+            KwsError: If the folder cannot be made, or another process trains into it.
+        """
+        lock = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            raise KwsError(
+                f"cannot make the run folder {self.path} ({error.strerror}); give another --run-dir"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise KwsError(
+                f"another process trains into {self.path}; wait for its end, or give another "
+                "--run-dir"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+            with suppress(OSError):  # there is something in it
+                self.path.rmdir()
+
     def start(
         self,
         train: TrainSettings,
@@ -82,17 +118,7 @@ class RunFolder:
         source: Path,
         front_end: FrontEnd,
     ) -> None:
-        """Writes settings, front end, label list, versions and git revision of a new run.
-
-        Raises:
-            KwsError: If the folder cannot be made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KwsError(
-                f"cannot make the run folder {self.path} ({error.strerror}); give another --run-dir"
-            ) from error
+        """Writes settings, front end, label list, versions and git revision of a new run."""
         labels = "\n".join(class_names(data.words)) + "\n"
         write_bytes(self.path / "labels.txt", labels.encode())
         write_json(self.front_end_file, front_end.to_json())
