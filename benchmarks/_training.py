@@ -11,7 +11,7 @@ from kws_tf import cli
 from kws_tf.settings import TrainSettings, add_options, from_options
 
 
-def add_settings(parser: argparse.ArgumentParser, units: list[int]) -> None:
+def add_settings(parser: argparse.ArgumentParser, units: list[int], batch_size: int = 256) -> None:
     """Adds the options that say what is trained."""
     parser.add_argument(
         "--units",
@@ -21,7 +21,9 @@ def add_settings(parser: argparse.ArgumentParser, units: list[int]) -> None:
         metavar="N",
         help="hidden units to measure",
     )
-    parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="clips in a batch")
+    parser.add_argument(
+        "--batch-size", type=int, default=batch_size, metavar="N", help="clips in a batch"
+    )
     parser.add_argument(
         "--settings",
         default="",

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import _measure
 
 from kws_tf import cli
 
@@ -41,7 +41,11 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
     parser.add_argument("--test-dir", type=Path, help="a test set of audio, one folder a class")
     parser.add_argument(
-        "--agreement-clips", type=int, default=1000, help="clips, evenly spread, for the agreement"
+        "--agreement-clips",
+        type=_measure.positive,
+        default=1000,
+        metavar="N",
+        help="clips, evenly spread, for the agreement",
     )
     options = parser.parse_args()
 

@@ -23,6 +23,9 @@ _FEW_CLIPS = {
     "start_from": OTHER_WORDS,
 }
 
+_LARGEST_OF_FULL = 200
+"""Hidden units up to which the recipe of 118 fits better than that of 344."""
+
 _EDGES = {"edge_share": 0.25}
 
 # Clips mixed with others, and more unknown speech: a teacher says what they are.
@@ -30,21 +33,19 @@ _PATIENT = _EDGES | {
     "batch_size": 64,
     "unknown_share": 0.3,
     "mix_share": 0.5,
+    "teacher": TEACHERS,
     "teacher_share": 1.0,
     "teacher_epochs": 12,
 }
 
-_FULL = _PATIENT | {"float_epochs": 40, "quantized_epochs": 4}
-
 PRESETS: dict[str, dict] = {
-    # The ten words of the benchmark, 118 units: learns from the committed teachers.
-    "default": _FULL | {"teacher": TEACHERS},
-    # Other words, of which there are recordings enough.
-    "untaught": _EDGES | {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10},
-    # The recipes of the results; with --teacher.
-    "full": _FULL,
+    # The ten words of the benchmark: the recipes of the results, with the committed teachers.
+    "full": _PATIENT | {"float_epochs": 40, "quantized_epochs": 4},
     "full-344": _PATIENT
     | {"hidden": 344, "float_epochs": 32, "quantized_epochs": 3, "learning_rate": 2e-3},
+    # Other words, of which there are recordings enough.
+    "untaught": _EDGES | {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10},
+    # What "full" learns from.
     "teacher": _EDGES | {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
     # For some thousand clips: smaller batches, so that an epoch has steps enough.
     "quick": _FEW_CLIPS,
@@ -66,19 +67,24 @@ def settings(settings_class, preset: str, **changes):
     return settings_class(**(chosen | changes))
 
 
-def fitting(data: DataSettings, synthetic: bool, network: str = "lstm") -> str:
+def fitting(
+    data: DataSettings, synthetic: bool, network: str = "lstm", hidden: int = TrainSettings().hidden
+) -> str:
     """Returns the name of the preset for a task.
 
     Args:
         data: The words and the front end.
         synthetic: Whether speech is synthesised because there are no or few recordings.
         network: ``lstm`` or ``teacher``.
+        hidden: Hidden units.
     """
     if network == "teacher":
         return "teacher"
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
-    return "default" if _teachers_know(data) else "untaught"
+    if not _teachers_know(data):
+        return "untaught"
+    return "full" if hidden <= _LARGEST_OF_FULL else "full-344"
 
 
 def defaults(preset: str, data: DataSettings, hidden: int) -> dict:

@@ -1,7 +1,8 @@
 """Evaluate a converted model, or the Keras model of a run, on labelled clips.
 
 Prints accuracy as n of N, precision and recall of each class and the confusion matrix; writes
-evaluation-<runtime>.json and .png beside the model, and RUN/accuracy.json.
+evaluation-<runtime>.json and .png into the run folder, and RUN/accuracy.json; beside a model that
+is in no run, NAME.evaluation-<runtime>.json and .png.
 """
 
 from pathlib import Path

@@ -20,7 +20,8 @@ def main() -> None:
     from kws_tf.training.run_folder import open_run
 
     run = open_run(options.run)
-    clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end())
+    mix_down = run.data_settings().mix_down
+    clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end(), mix_down)
     print(publish(run, options.output, options.name, clips))
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     if options.list:
         for experiment in plan.experiments().values():
             done = (options.runs / experiment.name / runner.RESULT).exists()
-            print(f"{'done' if done else '':<5}{experiment.group:<15}{experiment.name}")
+            print(f"{'done' if done else '':<5}{experiment.group:<19}{experiment.name}")
         return
     if not options.data_dir or not options.test_dir:
         parser.error("--data-dir and --test-dir are needed")

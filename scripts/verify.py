@@ -36,7 +36,8 @@ def main() -> int:
     manifest.load(run.model_file)  # refuses a missing model before the clips, which take a while
     data_dir = options.data_dir or run.data_dir()
     if options.test_dir:
-        clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end())
+        mix_down = run.data_settings().mix_down
+        clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end(), mix_down)
     else:
         clips = labelled.from_records(
             data_dir, "validation", run.labels(), run.front_end(), run.data_settings()

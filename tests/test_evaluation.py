@@ -302,14 +302,15 @@ def test_evaluate_a_model(evaluate, model_path, test_set, tmp_path):
     decided, truth = expected_decisions(test_set, "tflite")
     correct = np.count_nonzero(decided == truth)
     assert f"accuracy: {correct} of 26" in out
-    report = json.loads((model_path.parent / "evaluation-tflite-reference.json").read_text())
+    written = model_path.with_suffix(".evaluation-tflite-reference.json")
+    report = json.loads(written.read_text())
     assert json.loads(copy.read_text()) == report
     assert (report["correct"], report["n"], report["split"]) == (correct, 26, "test")
     assert report["confusion"] == metrics.measure(decided, truth, LABELS).confusion.tolist()
     assert report["sha256"] == hashlib.sha256(FILE).hexdigest()
     assert report["data"] == str(test_set)
     assert "--kernels reference" in report["command"]
-    assert (model_path.parent / "evaluation-tflite-reference.png").exists()
+    assert written.with_suffix(".png").exists()
 
 
 def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set, tmp_path):
@@ -319,7 +320,7 @@ def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set
         *("--kernels", "reference", "--output", output),
     )
     assert code == 0
-    report = json.loads((output / "evaluation-micro.json").read_text())
+    report = json.loads((output / f"{model_path.stem}.evaluation-micro.json").read_text())
     micro_decided, truth = expected_decisions(test_set, "tflm")
     lite_decided, _ = expected_decisions(test_set, "tflite")
     assert report["correct"] == np.count_nonzero(micro_decided == truth)

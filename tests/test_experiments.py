@@ -84,6 +84,38 @@ def test_runs_in_order_skips_what_is_done_and_names_what_failed(tmp_path, capsys
     assert "3 of 3 experiments are done" in capsys.readouterr().out
 
 
+def test_one_that_fails_stops_only_what_needs_it(tmp_path, capsys):
+    command = [sys.executable, "-c", WRITES.replace("118-fixed-0", "118-pact-0"), str(tmp_path)]
+    chosen = plan.chosen((), ["118-fixed-0", "344-pact-0"])
+    with pytest.raises(KwsError, match="118-pact-0 failed"):
+        runner.run_all(chosen, tmp_path, command, jobs=1)
+    order = (tmp_path / "order").read_text().split()
+    assert order == ["teacher-0", "teacher-1", "118-pact-0", "344-pact-0"]
+    assert "118-fixed-0" not in capsys.readouterr().out
+
+
+def test_a_result_of_another_plan_is_not_done(tmp_path):
+    (experiment,) = plan.chosen((), ["teacher-0"])
+    folder = tmp_path / "teacher-0"
+    folder.mkdir()
+    assert not runner.is_done(experiment, tmp_path)
+    (folder / runner.RESULT).write_text("{}")
+    assert runner.is_done(experiment, tmp_path)
+    settings = runner._sections(experiment)
+    (folder / "settings.json").write_text(json.dumps(settings | {"data_dir": "elsewhere"}))
+    assert runner.is_done(experiment, tmp_path)
+    settings["train"]["float_epochs"] += 1
+    (folder / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(KwsError, match="other settings than the plan now has; move it away"):
+        runner.is_done(experiment, tmp_path)
+
+
+@pytest.mark.parametrize("name", [*plan.TEACHERS, plan.OTHER_WORDS_RUN, "118-pact-0", "344-pact-1"])
+def test_committed_runs_are_those_of_the_plan(name):
+    checkpoints = pathlib.Path(__file__).parent.parent / "tflite_models" / "checkpoints"
+    assert runner.is_done(plan.experiments()[name], checkpoints)
+
+
 SLEEPS = """
 import os, pathlib, sys, time
 (pathlib.Path(sys.argv[1]) / "pid").write_text(str(os.getpid()))
@@ -171,7 +203,7 @@ def results(pact, fixed):
 
 def test_main_table_has_trials_and_means():
     table = tables.main_table(results((950, 960, 970), (940, 950, 930)))
-    assert "| 118 units, PACT | 1 | 960 (96.00 %)" in table
+    assert "| 118 units, PACT | `p1` | 960 (96.00 %)" in table
     assert "**mean of 3** | **96.00 %** ± 1.00" in table
     assert "**94.00 %** ± 1.00" in table
     assert len({line.count("|") for line in table.splitlines()}) == 1
@@ -198,7 +230,9 @@ def test_one_pair_says_nothing():
 def test_bits_table_and_plot(tmp_path):
     row = f"weights, 4 bits, {plan.METHODS['pact']}"
     found = {"a": trial(row, 0, 912, "bits"), "b": trial(row.replace("4", "8"), 0, 950, "bits")}
-    assert "| weights 4 bits |  |  | 912 (91.20 %) |" in tables.bits_table(found)
+    table = tables.bits_table(found)
+    assert "| weights, 4 bits |  |  | 912 (91.20 %) |" in table
+    assert "| activations, 8 bits |  |  | 950 (95.00 %) |" in table
     tables.save_bits_plot(found, tmp_path / "bits.png")
     assert (tmp_path / "bits.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -214,9 +248,9 @@ def test_tables_of_what_was_judged_on_real_clips(group, make):
     }
     table = make(found).splitlines()
     assert "right of 4,443 real validation clips" in table[0]
-    assert table[2].startswith("| base | 0 | 2,500 (56.27 %) | 12.3 |")
-    assert table[4].startswith("| **base** | **mean of 2** | **57.39 %** ± 1.59 |")
-    assert table[5].startswith("| rooms | 0 | 2,700 (60.77 %)")
+    assert table[2] == "| base | 2,500 (56.27 %) | 12.3 | `base-0` |"
+    assert table[4].startswith("| **base, mean of 2** | **57.39 %** ± 1.59 |")
+    assert table[5].startswith("| rooms | 2,700 (60.77 %)")
     assert len({line.count("|") for line in table}) == 1
     assert make({}) == tables.mixing_table({}) == "(not run yet)"
 
@@ -232,7 +266,7 @@ def test_recipe_tables_have_the_best_first():
     }
     text = tables.recipe_table(found)
     rows = [line for line in text.splitlines() if line.startswith(("| base", "| no teacher"))]
-    assert [row.split("|")[3].strip()[:5] for row in rows] == ["4,100", "4,000", "4,200"]
+    assert [row.split("|")[2].strip()[:5] for row in rows] == ["4,100", "4,000", "4,200"]
     assert text.count("right of 4,443 real validation clips") == 2
 
 

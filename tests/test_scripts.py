@@ -135,8 +135,8 @@ def test_train_shows_every_setting_with_its_default(helps):
 @pytest.mark.parametrize(
     ("preset", "synthetic", "changes"),
     [
-        ("default", False, {}),
-        ("default", False, {"front_end": "mfcc10"}),
+        ("full", False, {}),
+        ("full", False, {"front_end": "mfcc10"}),
         ("untaught", False, {"front_end": "hello_edge"}),
         ("untaught", False, {"window_ms": 1500.0}),
         ("untaught", False, {"words": WORDS}),
@@ -158,8 +158,14 @@ def test_few_clips_start_from_a_run_that_fits(hidden, changes, starts):
     assert open_run(presets.OTHER_WORDS).train_settings().hidden == 118
 
 
-def test_teachers_of_the_default_are_there():
-    settings = presets.settings(TrainSettings, "default")
+def test_many_units_have_a_recipe_of_their_own():
+    chosen = [presets.fitting(DataSettings(), False, hidden=units) for units in (64, 118, 344, 512)]
+    assert chosen == ["full", "full", "full-344", "full-344"]
+
+
+@pytest.mark.parametrize("preset", ["full", "full-344"])
+def test_the_teachers_of_a_preset_are_there(preset):
+    settings = presets.settings(TrainSettings, preset)
     assert [open_run(path).labels() for path in settings.teacher] == [
         class_names(DataSettings().words)
     ] * 2

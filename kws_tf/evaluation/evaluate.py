@@ -219,7 +219,9 @@ def save(
     Raises:
         KwsError: If a file cannot be written, or ``accuracy.json`` is damaged.
     """
-    report = Path(folder) / f"evaluation-{evaluation.key}.json"
+    # Models that are in no run may share a folder.
+    name = "evaluation" if subject.run else f"{subject.file.stem}.evaluation"
+    report = Path(folder) / f"{name}-{evaluation.key}.json"
     picture = report.with_suffix(".png")
     counted = evaluation.metrics
     title = (

@@ -257,9 +257,7 @@ def _transfer() -> list[Experiment]:
         "25 other words",
         OTHER_WORDS_RUN,
         presets.settings(TrainSettings, "untaught", quantized_epochs=0),
-        presets.settings(
-            DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0, synthetic_per_word=0
-        ),
+        presets.settings(DataSettings, "untaught", words=OTHER_WORDS, unknown_share=0.0),
         presets.settings(Augmentation, "untaught"),
         runtimes=(),
     )

@@ -11,8 +11,11 @@ from pathlib import Path
 from kws_tf.errors import KwsError
 from kws_tf.experiments.plan import Experiment
 from kws_tf.files import write_json
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
+from kws_tf.training.run_folder import by_name, read_json
 
 RESULT = "result.json"
+_SECTIONS = {"train": TrainSettings, "data": DataSettings, "augmentation": Augmentation}
 _FORMS = {
     "keras-float": "float",
     "keras-quantized": "fake_quant",
@@ -25,7 +28,8 @@ _FORMS = {
 def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs: int) -> None:
     """Runs what is not done yet, each in a process of its own.
 
-    A killed run resumes at its last epoch.
+    A killed run resumes at its last epoch. After one that fails the others go on, but for those
+    that need it.
 
     Args:
         experiments: In the order to run them; each after what it needs.
@@ -34,10 +38,10 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
         jobs: Experiments at a time; with more than one, each is bound to one core.
 
     Raises:
-        KwsError: If an experiment fails; those that run are finished first.
+        KwsError: If an experiment fails, or one that is done had other settings than planned.
     """
     root.mkdir(parents=True, exist_ok=True)
-    waiting = [e for e in experiments if not (root / e.name / RESULT).exists()]
+    waiting = [e for e in experiments if not is_done(e, root)]
     print(
         f"{len(experiments) - len(waiting)} of {len(experiments)} experiments are done", flush=True
     )
@@ -46,13 +50,15 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
     # A kill takes the experiments along; they would go on alone.
     earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        while running or (waiting and not failed):
-            for slot in range(jobs if not failed else 0):
+        while running or waiting:
+            for slot in range(jobs):
                 ready = (e for e in waiting if _ready(e, root))
                 if slot not in running and (experiment := next(ready, None)):
                     waiting.remove(experiment)
                     running[slot] = (experiment, *_start(experiment, root, command, slot, jobs))
             if not running:
+                if failed:
+                    break
                 raise KwsError(
                     f"{waiting[0].name} needs {', '.join(waiting[0].needs)}, which is not done; "
                     "run without --only"
@@ -79,6 +85,34 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
             f"{', '.join(failed)} failed; {root / (failed[0] + '.log')} says why; "
             "the same command goes on when that is mended"
         )
+
+
+def is_done(experiment: Experiment, root: Path) -> bool:
+    """Tells whether an experiment has its result.
+
+    Raises:
+        KwsError: If the result is that of other settings: the plan has changed since.
+    """
+    if not (root / experiment.name / RESULT).exists():
+        return False
+    saved = root / experiment.name / "settings.json"
+    if saved.exists() and _as_planned(read_json(saved)) != _as_planned(_sections(experiment)):
+        raise KwsError(
+            f"{saved.parent} is the result of other settings than the plan now has; move it away "
+            "to run it anew, and what was made of it"
+        )
+    return True
+
+
+def _sections(experiment: Experiment) -> dict:
+    sections = {name: getattr(experiment, name) for name in _SECTIONS}
+    return {name: as_json(section) for name, section in sections.items()}
+
+
+def _as_planned(saved: dict) -> list:
+    """Returns saved settings without the places of other runs and the data."""
+    sections = [from_json(kind, saved.get(name, {})) for name, kind in _SECTIONS.items()]
+    return [by_name(sections[0]), *sections[1:]]
 
 
 def _ready(experiment: Experiment, root: Path) -> bool:
@@ -158,8 +192,6 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
 
 
 def _training_of(run) -> dict:
-    from kws_tf.training.run_folder import read_json
-
     history = read_json(run.history_file)
     found: dict = {"minutes": sum(row["seconds"] for row in history) / 60, "validation": {}}
     for phase in ("float", "quantized"):

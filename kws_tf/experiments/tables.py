@@ -48,6 +48,18 @@ PEERS = (
         "https://github.com/mlcommons/tiny",
     ),
     (
+        "Silicon Labs MLTK CNN and LSTM (another task: digits)",
+        "90.12 (float 93.84)",
+        "379 kB",
+        "https://siliconlabs.github.io/mltk",
+    ),
+    (
+        "Hello Edge Basic-LSTM S / L (v0.01, validation, float)",
+        "92.0 / 93.4",
+        "never deployed",
+        "https://arxiv.org/abs/1711.07128",
+    ),
+    (
         "kws_streaming LSTM, int8 weights, float activations",
         "97.3",
         "723 kB",
@@ -92,9 +104,9 @@ def load(kept: Path) -> dict[str, dict]:
 def _of_group(results: dict, *groups: str) -> dict[str, list[dict]]:
     """Returns the results of groups by row, in the order of the plan."""
     rows: dict[str, list[dict]] = {}
-    for result in results.values():
+    for name, result in results.items():
         if result["group"] in groups:
-            rows.setdefault(result["row"], []).append(result)
+            rows.setdefault(result["row"], []).append(result | {"name": name})
     return rows
 
 
@@ -108,7 +120,7 @@ def main_table(results: dict) -> str:
     if not rows:
         return _NOT_YET
     lines = [
-        "| configuration | seed | " + " | ".join(FORMS.values()) + " | validation | file, bytes "
+        "| configuration | trial | " + " | ".join(FORMS.values()) + " | validation | file, bytes "
         "| arena, bytes | weights | minutes |",
         "|---" * (len(FORMS) + 7) + "|",
     ]
@@ -120,7 +132,7 @@ def main_table(results: dict) -> str:
             ]
             sizes = [f"{trial[key]:,}" if key in trial else "–" for key in ("bytes", "arena_bytes")]
             lines.append(
-                f"| {row} | {trial['seed']} | {' | '.join(cells)} "
+                f"| {row} | `{trial['name']}` | {' | '.join(cells)} "
                 f"| {100 * trial['validation']['quantized']:.2f} % | {' | '.join(sizes)} "
                 f"| {trial['parameters']:,} | {trial['minutes']:.0f} |"
             )
@@ -143,7 +155,7 @@ def _means(trials: list[dict]) -> str:
 def comparison_table(results: dict) -> str:
     """Returns our means beside the original's and the peers' figures."""
     lines = ["| model | int8 accuracy, % | file | source |", "|---|---|---|---|"]
-    for row, trials in _of_group(results, "main").items():
+    for row, trials in _of_group(results, "main", "mfcc").items():
         shares = [100 * t["correct"]["tflite"] / t["n"] for t in trials]
         low, high = min(shares), max(shares)
         lines.append(
@@ -201,16 +213,17 @@ def bits_table(results: dict) -> str:
     if not found:
         return _NOT_YET
     lines = ["| TFLite int8 | " + " | ".join(METHODS.values()) + " |", "|---" * 4 + "|"]
-    for what, widths in (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS[1:])):
+    for what, widths in (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS)):
         for bits in widths:
             cells = [_bits_share(found, what, bits, method) for method in METHODS]
             if any(cells):
                 texts = [_share(*c) if c else "" for c in cells]
-                lines.append(f"| {what} {bits} bits | " + " | ".join(texts) + " |")
+                lines.append(f"| {what}, {bits} bits | " + " | ".join(texts) + " |")
     return "\n".join([*lines, "", "![TFLite accuracy against bits](bits.png)"])
 
 
 def _bits_share(found: dict, what: str, bits: int, method: str):
+    what = "weights" if bits == 8 else what  # at 8 bits both are the same model
     trials = found.get(f"{what}, {bits} bits, {METHODS[method]}")
     return (trials[0]["correct"]["tflite"], trials[0]["n"]) if trials else None
 
@@ -230,13 +243,12 @@ def save_bits_plot(results: dict, path: Path) -> None:
     colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2"}
     markers = {"ptq": "s", "fixed": "^", "pact": "o"}
     for axes, (what, widths) in zip(
-        panels, (("weights", WEIGHT_BITS), ("activations", (8, *ACTIVATION_BITS[1:]))), strict=True
+        panels, (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS)), strict=True
     ):
         for method, title in METHODS.items():
             points = []
             for bits in widths:
-                # At 8 bits both are the same model.
-                share = _bits_share(found, "weights" if bits == 8 else what, bits, method)
+                share = _bits_share(found, what, bits, method)
                 if share:
                     points.append((bits, 100 * share[0] / share[1]))
             if points:
@@ -279,19 +291,19 @@ def _judged_table(rows: dict[str, list[dict]], title: str) -> str:
         return _NOT_YET
     n = next(iter(rows.values()))[0]["real"]["n"]
     lines = [
-        f"| {title} | seed | right of {n:,} real validation clips | minutes | command |",
-        "|---" * 5 + "|",
+        f"| {title} | right of {n:,} real validation clips | minutes | trial |",
+        "|---" * 4 + "|",
     ]
     for row, trials in rows.items():
         for trial in trials:
             lines.append(
-                f"| {row} | {trial['seed']} | {_share(trial['real']['correct'], n)} "
-                f"| {trial['minutes']:.1f} | `{trial['command']}` |"
+                f"| {row} | {_share(trial['real']['correct'], n)} "
+                f"| {trial['minutes']:.1f} | `{trial['name']}` |"
             )
         if len(trials) > 1:
             shares = [100 * trial["real"]["correct"] / n for trial in trials]
             lines.append(
-                f"| **{row}** | **mean of {len(shares)}** | **{statistics.mean(shares):.2f} %** "
+                f"| **{row}, mean of {len(shares)}** | **{statistics.mean(shares):.2f} %** "
                 f"± {statistics.stdev(shares):.2f} | | |"
             )
     return "\n".join(lines)
