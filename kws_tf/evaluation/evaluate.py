@@ -129,11 +129,7 @@ def evaluate(
         key = "tflite-reference" if (runtime, kernels) == ("tflite", "reference") else runtime
         key += "-c-frontend" if frontend == "c" else ""
         scores, extra = _run_tflite(subject, clips, runtime, kernels, frontend)
-    if scores.ndim != 2 or scores.shape[1] != len(subject.labels):
-        raise KwsError(
-            f"the output of {subject.file} is {list(scores.shape[1:])} and there are "
-            f"{len(subject.labels)} labels; use the files as training and conversion wrote them"
-        )
+    check_scores(scores, subject)
     content = subject.file.read_bytes()
     details = {
         "command": shlex.join(sys.argv),
@@ -149,16 +145,43 @@ def evaluate(
     return Evaluation(key, counted, details | extra)
 
 
-def _run_tflite(subject, clips, runtime, kernels, frontend) -> tuple[np.ndarray, dict]:
-    """Returns the scores, and what goes into the report beside them."""
+def checked_model(subject: Subject) -> bytes:
+    """Returns the content of a .tflite whose input is what its manifest says.
+
+    Raises:
+        KwsError: If it is damaged or has another input.
+    """
     model, where = subject.file.read_bytes(), str(subject.file)
-    file_input = clipwise.input_format(model, where)
-    if (file_input.scale, file_input.zero_point) != (subject.manifest.input_scale, 0):
+    found = clipwise.input_format(model, where)
+    if (found.scale, found.zero_point) != (subject.manifest.input_scale, 0):
         raise KwsError(
-            f"the input of {where} has the scale {file_input.scale:g} and the zero point "
-            f"{file_input.zero_point}, its manifest says {subject.manifest.input_scale:g} and 0; "
+            f"the input of {where} has the scale {found.scale:g} and the zero point "
+            f"{found.zero_point}, its manifest says {subject.manifest.input_scale:g} and 0; "
             "convert the run anew"
         )
+    return model
+
+
+def check_scores(scores: np.ndarray, subject: Subject) -> None:
+    """Refuses scores that are not one for each label.
+
+    Args:
+        scores: [clips, ...], the model's output.
+        subject: The model.
+
+    Raises:
+        KwsError: If they are not.
+    """
+    if scores.ndim != 2 or scores.shape[1] != len(subject.labels):
+        raise KwsError(
+            f"the output of {subject.file} is {list(scores.shape[1:])} and there are "
+            f"{len(subject.labels)} labels; use the files as training and conversion wrote them"
+        )
+
+
+def _run_tflite(subject, clips, runtime, kernels, frontend) -> tuple[np.ndarray, dict]:
+    """Returns the scores, and what goes into the report beside them."""
+    model, where = checked_model(subject), str(subject.file)
     inputs = _inputs(clips, subject.manifest, frontend)
     result: ClipOutputs = interpreter.run(model, inputs, kernels, where)
     extra: dict = {"kernels": kernels, "frontend": frontend}

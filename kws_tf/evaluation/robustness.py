@@ -33,7 +33,7 @@ from kws_tf.data.labels import SILENCE
 from kws_tf.data.sources import read_samples
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import interpreter, metrics
-from kws_tf.evaluation.evaluate import Subject
+from kws_tf.evaluation.evaluate import Subject, check_scores, checked_model
 from kws_tf.evaluation.labelled import quantize
 from kws_tf.files import write_bytes
 from kws_tf.frontend.config import FrontEnd
@@ -237,6 +237,7 @@ def measure(
             as long as a clip, or a recording or a clip of a word holds nothing but zeros.
     """
     manifest, front_end = subject.manifest, subject.front_end
+    model = checked_model(subject)
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     offsets = {ms: round(ms * rate / 1000) for ms in shifts_ms}
     for ms, offset in offsets.items():
@@ -288,13 +289,8 @@ def measure(
         for _, chosen, make_samples in progress(asked, len(asked), "mixing and shifting")
         for part in _batches(chosen)
     ]
-    model = subject.file.read_bytes()
     scores = interpreter.run(model, np.concatenate(inputs), where=str(subject.file)).outputs[0]
-    if scores.ndim != 2 or scores.shape[1] != len(subject.labels):
-        raise KwsError(
-            f"the output of {subject.file} is {list(scores.shape[1:])} and there are "
-            f"{len(subject.labels)} labels; use the files as conversion wrote them"
-        )
+    check_scores(scores, subject)
     rows, start = [], 0
     for condition, chosen, _ in asked:
         right = metrics.decisions(scores[start : start + len(chosen)]) == labels[chosen]
