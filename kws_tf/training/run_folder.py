@@ -119,6 +119,7 @@ class RunFolder:
         front_end: FrontEnd,
     ) -> None:
         """Writes settings, front end, label list, versions and git revision of a new run."""
+        self.path.mkdir(parents=True, exist_ok=True)
         labels = "\n".join(class_names(data.words)) + "\n"
         write_bytes(self.path / "labels.txt", labels.encode())
         write_json(self.front_end_file, front_end.to_json())
