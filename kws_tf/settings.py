@@ -50,6 +50,9 @@ class Augmentation:
     shift_ms: float = _option(100.0, "greatest time shift either way, ms", 0, 500)
     noise_share: float = _option(0.8, "share of clips that get background noise", 0, 1)
     noise_volume: float = _option(0.1, "greatest amplitude of that noise, 1 is full scale", 0, 1)
+    noise_roll_ms: float = _option(
+        0.0, "greatest time by which a slice of noise is rolled round, its end to its start, ms", 0
+    )
     gain_db: float = _option(6.0, "greatest gain either way, dB", 0, 40)
     speed: float = _option(0.1, "greatest relative change of speed either way (records)", 0, 0.5)
     warp: float = _option(0.08, "greatest relative warp of the mel axis either way", 0, 0.5)

@@ -2,6 +2,7 @@
 
 Each noise recording is added to each clip of a word; the ratio is the active speech level (ITU-T
 P.56) over the noise's mean power. Clips of silence have no ratio and count under shifts alone.
+Noise alone, without a word, should be heard as silence.
 """
 
 import math
@@ -42,6 +43,13 @@ def main() -> None:
         help="time shifts, ms; positive is later",
     )
     parser.add_argument(
+        "--alone",
+        type=int,
+        default=500,
+        metavar="N",
+        help="stretches of each noise recording without a word; 0: none",
+    )
+    parser.add_argument(
         "--limit", type=int, default=0, metavar="N", help="clips a class, for a quick look; 0: all"
     )
     parser.add_argument(
@@ -68,6 +76,7 @@ def main() -> None:
         options.limit,
         options.seed,
         options.mix_down,
+        options.alone,
     )
     print(result.text())
     if options.json:
@@ -78,12 +87,14 @@ def main() -> None:
 
 def check(options) -> None:
     """Refuses what would fail after the measurement."""
-    if options.limit < 0 or options.seed < 0:
-        raise KwsError("--limit and --seed are counted from 0; give 0 or more")
+    if min(options.limit, options.seed, options.alone) < 0:
+        raise KwsError("--limit, --seed and --alone are counted from 0; give 0 or more")
     if not all(map(math.isfinite, options.snrs + options.shifts)):
         raise KwsError("--snrs and --shifts take finite numbers; leave --snrs out for clean clips")
-    if not options.snrs and not options.shifts:
-        raise KwsError("there is nothing to measure; give --snrs or --shifts")
+    if not options.snrs and not options.shifts and not options.alone:
+        raise KwsError("there is nothing to measure; give --snrs, --shifts or --alone")
+    if options.plot and not options.snrs and not options.shifts:
+        raise KwsError("the plot has no part for noise alone; give --snrs or --shifts as well")
     if options.plot and options.plot.suffix.lower() not in (".png", ".svg"):
         raise KwsError(f"the picture {options.plot} is neither .png nor .svg; name it so")
     for path in filter(None, (options.json, options.plot)):

@@ -63,6 +63,32 @@ PARTS = {
 }
 
 
+def test_noise_is_rolled_round_by_no_more_than_allowed():
+    noise = tf.cast(tf.tile(tf.range(FRAMES)[None, :, None], [300, 1, 40]), tf.float32)
+    rolled = augment.roll(noise, SEED, only(noise_roll_ms=100.0), 20.0).numpy()
+    by = rolled[:, 0, 0].astype(int)
+    by = np.where(by > FRAMES // 2, FRAMES - by, -by)
+    assert sorted(set(by.tolist())) == list(range(-5, 6))
+    for clip, frames in zip(rolled, by, strict=True):
+        np.testing.assert_array_equal(clip, np.roll(noise[0], frames, 0))
+    assert augment.roll(noise, SEED, OFF, 20.0) is noise
+
+
+def test_rolled_noise_reaches_the_clips_of_both_kinds():
+    silence = tf.fill([6], True)
+    rng = np.random.default_rng(0)
+    on_frames = rng.uniform(1, 9, (6, FRAMES, 40)).astype(np.float32)
+    still, rolled = (
+        on_pictures(pictures(), only(noise_roll_ms=ms), on_frames, silence) for ms in (0, 500)
+    )
+    assert not np.allclose(still, rolled)
+    np.testing.assert_allclose(np.sort(still, 1), np.sort(rolled, 1), rtol=1e-6)
+    values, noise = white(6), white(6, seed=1)
+    still, rolled = (on_samples(values, only(noise_roll_ms=ms), noise, silence) for ms in (0, 500))
+    assert not np.allclose(still, rolled)
+    np.testing.assert_allclose(np.sort(still, 1), np.sort(rolled, 1), rtol=1e-6)
+
+
 def test_off_leaves_a_clip_as_it_is():
     values = pictures(low=0, high=256)
     np.testing.assert_allclose(on_pictures(values, OFF), plain(values), atol=1e-5)

@@ -222,6 +222,29 @@ def test_a_recording_that_cannot_be_mixed_is_refused():
         robustness._excerpts(Path("a.wav"), recording, places, 4)
 
 
+def test_noise_alone_is_right_as_silence(world, measure, monkeypatch):
+    still = measure([5.0], [20.0])
+    result = measure([5.0], [20.0], alone=30)
+    rows = result.of("noise alone")
+    assert [(r.noise, r.n) for r in rows] == [("hiss", 30), ("roar", 30)]
+    # What else is measured does not depend on it.
+    assert [r for r in result.rows if r.condition != "noise alone"] == list(still.rows)
+
+    decide = robustness.metrics.decisions
+    heard = []
+
+    def spy(scores):
+        heard.append(decide(scores))
+        return heard[-1]
+
+    monkeypatch.setattr(robustness.metrics, "decisions", spy)
+    again = measure(alone=30)
+    assert [r.correct for r in again.of("noise alone")] == [
+        int((decided == LABELS.index("_silence_")).sum()) for decided in heard[1:3]
+    ]
+    assert again.of("noise alone") == rows
+
+
 def row(condition, noise=None, snr=None, ms=0.0, n=10, correct=9):
     return robustness.Row(condition, noise, snr, ms, n, correct)
 
@@ -234,6 +257,8 @@ def test_table():
         row("noise", "tap", 0.0, correct=5),
         row("noise", "bike", 20.0, correct=7),
         row("noise", "bike", 0.0, correct=4),
+        row("noise alone", "tap", n=50, correct=49),
+        row("noise alone", "bike", n=50, correct=50),
         row("shift", ms=-50.0, n=12, correct=3),
         row("shift", ms=0.0, n=12, correct=11),
     ]
@@ -245,6 +270,10 @@ def test_table():
         "tap    90.00   80.00   50.00",
         "bike   90.00   70.00   40.00",
         "mean   90.00   75.00   45.00",
+        "",
+        "noise alone, % of 50 stretches that are heard as silence",
+        "tap    98.00",
+        "bike  100.00",
         "",
         "accuracy against time shift, % of 12 clips",
         "ms      -50       0",
@@ -273,7 +302,8 @@ def call(world, monkeypatch, capsys):
 def test_script_prints_and_writes(call, tmp_path):
     files = [tmp_path / name for name in ("a.json", "a.svg", "b.svg")]
     for picture in files[1:]:
-        arguments = ("--snrs", 5, "--shifts", -50, 0, "--json", files[0], "--plot", picture)
+        arguments = ("--snrs", 5, "--shifts", -50, 0, "--alone", 2, "--json", files[0])
+        arguments += ("--plot", picture)
         code, text, _ = call(*arguments)
         assert code == 0
     assert text.startswith("clean: ")
@@ -283,13 +313,15 @@ def test_script_prints_and_writes(call, tmp_path):
         ("clean words", None, None, 0),
         ("noise", "hiss", 5, 0),
         ("noise", "roar", 5, 0),
+        ("noise alone", "hiss", None, 0),
+        ("noise alone", "roar", None, 0),
         ("shift", None, None, -50),
         ("shift", None, None, 0),
     ]
     assert all(r["accuracy"] == r["correct"] / r["n"] for r in report["rows"])
     assert files[1].read_bytes() == files[2].read_bytes()
     assert files[1].read_bytes().startswith(b"<?xml")
-    assert call("--snrs", "--shifts", 0, "--plot", tmp_path / "c.png")[0] == 0
+    assert call("--snrs", "--alone", 0, "--shifts", 0, "--plot", tmp_path / "c.png")[0] == 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -298,7 +330,8 @@ def test_script_prints_and_writes(call, tmp_path):
     [
         (["--shifts", 300], {}, "leaves nothing of a clip"),
         (["--snrs", "nan"], {}, "finite"),
-        (["--snrs", "--shifts"], {}, "nothing to measure"),
+        (["--snrs", "--shifts", "--alone", 0], {}, "nothing to measure"),
+        (["--snrs", "--shifts", "--plot", "a.png"], {}, "no part for noise alone"),
         (["--limit", -1], {}, "0 or more"),
         (["--plot", "a.gif"], {}, "neither .png nor .svg"),
         (["--json", "none/a.json"], {}, "does not exist"),
@@ -323,4 +356,4 @@ def test_a_mute_word_is_refused(call, world, tmp_path):
     code, _, errors = call(test=tmp_path)
     assert code == 2
     assert "up/00000000_nohash_0.wav holds nothing but zeros" in errors
-    assert call("--snrs", test=tmp_path)[0] == 0
+    assert call("--snrs", "--alone", 0, test=tmp_path)[0] == 0

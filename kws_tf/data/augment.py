@@ -20,6 +20,11 @@ _NATS_PER_DB = math.log(10.0) / 10.0
 _FILTER_KNOTS = 5
 
 
+def _beside(seed: tf.Tensor) -> tf.Tensor:
+    """Returns another seed that follows from this one."""
+    return tf.random.experimental.stateless_split(seed, 3)[2]
+
+
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
     """Draws the noise amplitude of each clip, float32 [batch].
 
@@ -55,6 +60,25 @@ def filter_gains(
     place = tf.linspace(0.0, _FILTER_KNOTS - 1.0, bands)[None]
     distance = tf.abs(place - tf.range(_FILTER_KNOTS, dtype=tf.float32)[:, None])
     return tf.matmul(knots, tf.maximum(0.0, 1.0 - distance))
+
+
+def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float) -> tf.Tensor:
+    """Rolls each slice of noise round in time, as there are few and a model can know each by heart.
+
+    Args:
+        noise: float32 [batch, length, ...], frames or samples.
+        seed: int [2].
+        settings: How far at most.
+        step_ms: Time from one frame or sample to the next, ms.
+
+    Returns:
+        float32 of the same shape.
+    """
+    limit = round(settings.noise_roll_ms / step_ms)
+    if not limit:
+        return noise
+    by = tf.random.stateless_uniform([tf.shape(noise)[0]], seed, -limit, limit + 1, tf.int32)
+    return tf.map_fn(lambda one: tf.roll(one[0], one[1], 0), (noise, by), tf.float32)
 
 
 def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -181,6 +205,7 @@ def augment_pictures(
     mixed_in = other_volumes(batch, seeds[5], settings)[:, None, None]
     speech += tf.where(silence[:, None, None], 0.0, tf.square(mixed_in) * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[3], settings)[:, None, None]
+    noise_power = roll(noise_power, _beside(seeds[3]), settings, stored.hop_ms * step)
     power = speech + tf.square(volume) * noise_power
     if settings.edge_share:
         hop_ms = stored.hop_ms * step
@@ -226,6 +251,7 @@ def augment_samples(
     mixed_in = other_volumes(batch, seeds[3], settings)[:, None]
     speech += tf.where(silence[:, None], 0.0, mixed_in * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[2], settings)[:, None]
+    noise = roll(noise, _beside(seeds[2]), settings, 1000 / sample_rate)
     mixed = tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
     if settings.edge_share:
         kept = edge_silence(batch, seeds[4], settings, length, 1000 / sample_rate)

@@ -13,6 +13,9 @@ What is measured, exactly:
   in the recordings of Speech Commands: with them this is robustness to noises of known kinds.
 * **Clips of silence** have no speech and so no ratio: they are left out of the noise's figures,
   and of the clean figure beside them.
+* **Noise alone.** Stretches of a recording, from drawn places and at drawn amplitudes of 0 to 1 of
+  its own, as training's silent clips are made; right is ``_silence_``. Anything else is a false
+  alarm.
 * **Shift.** The whole clip is moved, positive is later; zeros come in at the edge, as in
   training. All clips count.
 """
@@ -125,7 +128,8 @@ class Row:
     """The decisions under one condition.
 
     Attributes:
-        condition: ``clean``, ``clean words`` (without silence), ``noise`` or ``shift``.
+        condition: ``clean``, ``clean words`` (without silence), ``noise``, ``noise alone`` or
+            ``shift``.
         noise: Name of the recording; ``None`` where there is none.
         snr_db: Signal-to-noise ratio, dB; ``None`` where there is none.
         shift_ms: Time shift, ms; positive is later.
@@ -192,6 +196,11 @@ class Robustness:
             lines.append(f"{'dB':<{width}}{header}")
             for name, row in table.items():
                 lines.append(f"{name:<{width}}" + "".join(f"{100 * row[s]:8.2f}" for s in columns))
+        alone = self.of("noise alone")
+        if alone:
+            lines += ["", f"noise alone, % of {alone[0].n:,} stretches that are heard as silence"]
+            width = max(len(row.noise) for row in alone)
+            lines += [f"{row.noise:<{width}}{100 * row.accuracy:8.2f}" for row in alone]
         if self.of("shift"):
             lines += ["", f"accuracy against time shift, % of {clean.n:,} clips"]
             for title, cells in (
@@ -219,6 +228,7 @@ def measure(
     limit: int = 0,
     seed: int = 0,
     mix_down: bool = False,
+    alone: int = 0,
 ) -> Robustness:
     """Runs the TFLite interpreter over a test set under every condition.
 
@@ -231,6 +241,7 @@ def measure(
         limit: Clips a class at most, drawn by the seed; 0 is all.
         seed: Of that choice, and of the places in the noise recordings.
         mix_down: Mix stereo files down instead of refusing them.
+        alone: Stretches of each recording alone; needs a model that knows silence.
 
     Raises:
         KwsError: If data or model are missing or damaged, or do not fit each other, a shift is
@@ -250,10 +261,16 @@ def measure(
     clips = _choose(speech_commands.scan_test_set(test_dir, subject.labels), limit, rng)
     paths, labels = [path for path, _ in clips], np.array([label for _, label in clips])
     everything, spoken = np.arange(len(clips)), np.array(subject.labels)[labels] != SILENCE
-    recordings = {}
-    for path in speech_commands.noise_files(noise_dir) if snrs_db else ():
+    recordings, stretches = {}, {}
+    alone_rng = np.random.default_rng([seed, 1])  # its own, so that it changes nothing else
+    alone = alone if SILENCE in subject.labels else 0
+    for path in speech_commands.noise_files(noise_dir) if snrs_db or alone else ():
         recording = decode.load(path, rate, mix_down)
-        recordings[path.stem] = _excerpts(path, recording, rng.random(len(clips)), length)
+        if snrs_db:
+            recordings[path.stem] = _excerpts(path, recording, rng.random(len(clips)), length)
+        if alone:
+            cut = _excerpts(path, recording, alone_rng.random(alone), length)
+            stretches[path.stem] = cut, alone_rng.random((alone, 1), np.float32)
     stored = read_samples(paths, front_end, mix_down, "decoding the test set")
 
     def samples(chosen):
@@ -276,6 +293,12 @@ def measure(
                 return mix(samples(chosen), noise(chosen), power[chosen], snr)
 
             asked.append((("noise", name, snr, 0.0), np.flatnonzero(spoken), noisy))
+    for name, (noise, amplitudes) in stretches.items():
+
+        def silent(chosen, noise=noise, amplitudes=amplitudes):
+            return amplitudes[chosen] * noise(chosen)
+
+        asked.append((("noise alone", name, None, 0.0), np.arange(alone), silent))
     for ms, offset in offsets.items():
 
         def shifted(chosen, offset=offset):
@@ -293,7 +316,9 @@ def measure(
     check_scores(scores, subject)
     rows, start = [], 0
     for condition, chosen, _ in asked:
-        right = metrics.decisions(scores[start : start + len(chosen)]) == labels[chosen]
+        decided = metrics.decisions(scores[start : start + len(chosen)])
+        is_alone = condition[0] == "noise alone"
+        right = decided == (subject.labels.index(SILENCE) if is_alone else labels[chosen])
         start += len(chosen)
         rows.append(Row(*condition, len(right), int(right.sum())))
         if condition[0] == "clean" and recordings:

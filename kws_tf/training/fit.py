@@ -255,8 +255,8 @@ def _fit_phase(
         key = {
             "seed": seed,
             "batch_size": settings.batch_size,
-            "data": as_json(data) | {"front_end": heard.name},
-            "augmentation": as_json(augmentation),
+            "data": _chosen(data) | {"front_end": heard.name},
+            "augmentation": _chosen(augmentation),
             "clips": int(np.sum(training.clips[:, ::7], dtype=np.int64)),
             # Other code makes other batches of the same settings.
             "heard": [round(float(measure(first)), 3) for measure in (np.mean, np.std)],
@@ -314,6 +314,12 @@ _WARM_UP = (
     "seed",
 )
 """Settings that the warm-up depends on."""
+
+
+def _chosen(settings) -> dict:
+    """Returns settings that are not the default: new ones of later versions do not count."""
+    usual = as_json(type(settings)())
+    return {name: value for name, value in as_json(settings).items() if value != usual[name]}
 
 
 def _take_over_warm_up(run: RunFolder, other: RunFolder) -> list[dict]:
