@@ -15,6 +15,7 @@ from kws_tf.data import pipeline, records, sources
 from kws_tf.data.extract import extract
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end
+from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.settings import DataSettings
 
 WORDS = ("up", "down")
@@ -97,6 +98,25 @@ def test_audio_and_records_agree_within_one_step(audio, tmp_path, name):
         from_records, again = pipeline.fixed_set(pictures, base, data)
         np.testing.assert_array_equal(labels, again)
         np.testing.assert_allclose(from_records, from_audio, atol=0.1)
+
+
+def test_noise_of_records_is_brought_to_one_level(audio, tmp_path):
+    stored, folder = records.PUBLISHED, tmp_path / "records"
+    extract(audio, folder, front_end("logmel40"), shards=1)
+    slices = records.read(folder, "background").pictures
+    power = mel_power(records.from_picture(slices, stored), stored).numpy()
+    amplitudes = np.array([1.0, 0.9, 0.3, 0.1, 1e-4], np.float32)
+    faint = records.to_picture(log_power(power * amplitudes[:, None, None] ** 2, stored), stored)
+    with records.Writer(folder, "background", stored) as writer:
+        writer.write(faint.numpy(), ["_background_noise_"] * 5, [f"{i}.wav" for i in range(5)])
+    np.testing.assert_array_equal(load(folder).noise, faint)
+    noise = load(folder, data=dataclasses.replace(DATA, level_noise=True)).noise
+    assert len(noise) == 4  # the faintest holds nothing any more
+    level = mel_power(records.from_picture(noise, stored), stored).numpy().mean((1, 2))
+    np.testing.assert_allclose(level, level[0], rtol=0.1)  # a step is 0.1 nats
+    loud = noise[0] > 100
+    difference = noise[:3].astype(int) - slices[:3]
+    assert np.ptp(difference[:, loud].mean(1)) < 6  # 8 bits of a slice at 0.3, made louder
 
 
 def test_what_is_loaded(audio):

@@ -10,11 +10,13 @@ from kws_tf.data import records
 from kws_tf.data.examples import Examples, keyword_indices
 from kws_tf.data.labels import UNKNOWN
 from kws_tf.errors import KwsError
-from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.config import FrontEnd, LogMel
+from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.progress import progress
 from kws_tf.settings import DataSettings
 
 _NOISE_STRIDE_MS = 500.0
+_FAINTEST_BELS = 4.0
 
 
 def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
@@ -50,6 +52,8 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     front_end.log_mel.frame_step_in(clips.log_mel)
     wanted = clips.log_mel.frames(front_end.samples)
     noise = records.read(folder, "background").pictures
+    if settings.level_noise:
+        noise = at_one_level(noise, clips.log_mel)
     for frames in (clips.pictures.shape[1], noise.shape[1]):
         if frames != wanted:
             held = clips.log_mel.window_ms + (frames - 1) * clips.log_mel.hop_ms
@@ -60,6 +64,30 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
             )
     keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
     return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)
+
+
+def at_one_level(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
+    """Brings slices of noise to the level of the loudest tenth.
+
+    The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
+    faint once more after training has drawn its own, so that a model hardly hears loud noise. Slices that are fainter by more than 40 dB hold too little and are left out.
+
+    Args:
+        noise: uint8 [slices, frames, bands].
+        log_mel: Front end of the pictures.
+
+    Returns:
+        The same, fewer slices.
+    """
+    power = mel_power(records.from_picture(noise, log_mel), log_mel).numpy()
+    level = power.mean((1, 2))
+    wanted = np.percentile(level, 90)
+    kept = level > wanted * 10**-_FAINTEST_BELS
+    gain = wanted / level[kept]
+    louder = log_power(power[kept] * gain[:, None, None], log_mel)
+    # What was under the floor stays there: nothing is known of it.
+    silent = power[kept] == 0
+    return np.where(silent, np.uint8(0), records.to_picture(louder, log_mel).numpy())
 
 
 def _load_audio(folder, partition, front_end, settings) -> Examples:
