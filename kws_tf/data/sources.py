@@ -70,7 +70,8 @@ def at_one_level(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     """Brings slices of noise to the level of the loudest tenth.
 
     The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
-    faint once more after training has drawn its own, so that a model hardly hears loud noise. Slices that are fainter by more than 40 dB hold too little and are left out.
+    faint once more after training has drawn its own, so that a model hardly hears loud noise.
+    Slices that are fainter by more than 40 dB hold too little and are left out.
 
     Args:
         noise: uint8 [slices, frames, bands].
@@ -82,6 +83,8 @@ def at_one_level(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     power = mel_power(records.from_picture(noise, log_mel), log_mel).numpy()
     level = power.mean((1, 2))
     wanted = np.percentile(level, 90)
+    if not wanted:
+        return noise
     kept = level > wanted * 10**-_FAINTEST_BELS
     gain = wanted / level[kept]
     louder = log_power(power[kept] * gain[:, None, None], log_mel)

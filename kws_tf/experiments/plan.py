@@ -137,6 +137,30 @@ def _main() -> list[Experiment]:
     return found
 
 
+def _second_round() -> list[Experiment]:
+    """Models of the main table trained on, with noise as loud as it was recorded."""
+    data = presets.settings(DataSettings, "full", level_noise=True)
+    augmentation = presets.settings(Augmentation, "full", noise_roll_ms=500.0)
+    return [
+        Experiment(
+            "second-round",
+            f"{units} units, PACT, second round",
+            f"{units}-second-{seed}",
+            _settings(
+                preset,
+                seed=seed,
+                start_from=f"{units}-pact-{seed}",
+                float_epochs=8,
+                learning_rate=1e-3,
+            ),
+            data,
+            augmentation,
+        )
+        for seed in SEEDS
+        for units, preset in ((118, "full"), (344, "full-344"))
+    ]
+
+
 def _bits() -> list[Experiment]:
     widths = [("weights", {"weight_bits": bits}) for bits in WEIGHT_BITS]
     widths += [
@@ -344,12 +368,21 @@ def mixing_row(recordings: int, kind: str) -> str:
 
 def experiments() -> dict[str, Experiment]:
     """Returns all experiments by name, in the order to run them."""
-    found = [*_teachers(), *_main(), *_bits(), *_recipe(), *_transfer(), *_mixing()]
+    found = [
+        *_teachers(),
+        *_main(),
+        *_second_round(),
+        *_bits(),
+        *_recipe(),
+        *_transfer(),
+        *_mixing(),
+    ]
     return {experiment.name: experiment for experiment in found}
 
 
 GROUPS = (
-    *("teachers", "main", "mfcc", "paper", "bits", "recipe-warm-up", "recipe-fine-tuning"),
+    *("teachers", "main", "mfcc", "paper", "second-round", "bits"),
+    *("recipe-warm-up", "recipe-fine-tuning"),
     *("transfer-start", "transfer", "mixing-share", "mixing"),
 )
 

@@ -116,7 +116,7 @@ def _share(correct: int, n: int) -> str:
 
 def main_table(results: dict) -> str:
     """Returns the main table: a line a trial, and the mean of each configuration."""
-    rows = _of_group(results, "main", "mfcc", "paper")
+    rows = _of_group(results, "main", "second-round", "mfcc", "paper")
     if not rows:
         return _NOT_YET
     lines = [
@@ -155,7 +155,7 @@ def _means(trials: list[dict]) -> str:
 def comparison_table(results: dict) -> str:
     """Returns our means beside the original's and the peers' figures."""
     lines = ["| model | int8 accuracy, % | file | source |", "|---|---|---|---|"]
-    for row, trials in _of_group(results, "main", "mfcc").items():
+    for row, trials in _of_group(results, "main", "second-round", "mfcc").items():
         shares = [100 * t["correct"]["tflite"] / t["n"] for t in trials]
         low, high = min(shares), max(shares)
         lines.append(
