@@ -120,6 +120,9 @@ class TrainSettings:
     )
     pact: bool = _option(True, "train the clips (PACT) instead of keeping their initial values")
     weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
+    learned_step: bool = _option(
+        False, "add LSQ's part to the gradient of weight clips; for few bits (tflite profile)"
+    )
     input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
     hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
     clip_percentile: float = _option(

@@ -53,6 +53,26 @@ def test_pact_gradients(graph):
     assert dclip == -1.0 - 2.0 + 6.0
 
 
+@given(clip=clips, bits=st.integers(2, 8), narrow_range=st.booleans(), xs=values)
+def test_learned_step_is_the_papers_gradient_at_the_same_value(clip, bits, narrow_range, xs):
+    plain = PactQuantizer(bits, narrow_range=narrow_range)
+    learned = PactQuantizer(bits, narrow_range=narrow_range, learned_step=True)
+    x, variables = tf.constant(xs), weights(clip)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = learned(x, training=True, weights=variables)
+    np.testing.assert_array_equal(y, plain(x, training=True, weights=variables))
+    d_x, d_clip = tape.gradient(y, [x, variables["clip"]])
+    # Equation 3, for the scale; the clip is as many scales as there are integers below 0.
+    v = np.float32(xs) / plain.scale(variables).numpy()
+    inside = np.abs(np.float32(xs)) <= np.float32(clip)
+    of_scale = np.where(inside, y / plain.scale(variables) - v, np.sign(xs) * -plain.low)
+    at_most = np.where(inside, 0.0, np.sign(xs) * (np.abs(y / plain.scale(variables)) + plain.low))
+    expected = np.sum(of_scale + at_most) / -plain.low
+    np.testing.assert_allclose(d_clip, expected, atol=1e-3 * len(xs))
+    np.testing.assert_array_equal(d_x, inside)
+
+
 def test_l2_is_added_for_the_clip():
     layer = keras.layers.Layer()
     PactQuantizer(clip=3.0, l2=0.5).build(None, "signal", layer)

@@ -44,6 +44,7 @@ METHODS = {
     "ptq": "post-training quantization",
     "fixed": "fine-tuned, fixed clips",
     "pact": "fine-tuned, trained clips",
+    "lsq": "fine-tuned, trained clips, LSQ's gradient",
 }
 
 
@@ -170,10 +171,15 @@ def _bits() -> list[Experiment]:
     for what, changes in widths:
         bits = next(iter(changes.values()))
         for method in METHODS:
+            if method == "lsq" and (what == "activations" or bits > 4):
+                continue  # it is for the clips of weights, and shows at few bits
             # A learning rate of 0 leaves weights and calibrated clips as they are.
             more = {"ptq": {"quantized_learning_rate": 0.0, "quantized_epochs": 1}}.get(method, {})
             settings = _settings(
-                pact=method == "pact", warm_up_run="118-pact-0", **(changes | more)
+                pact=method in ("pact", "lsq"),
+                learned_step=method == "lsq",
+                warm_up_run="118-pact-0",
+                **(changes | more),
             )
             name = f"{what}-{bits}-{method}"
             row = f"{what}, {bits} bits, {METHODS[method]}"

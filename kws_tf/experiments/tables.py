@@ -212,7 +212,8 @@ def bits_table(results: dict) -> str:
     found = _of_group(results, "bits")
     if not found:
         return _NOT_YET
-    lines = ["| TFLite int8 | " + " | ".join(METHODS.values()) + " |", "|---" * 4 + "|"]
+    lines = ["| TFLite int8 | " + " | ".join(METHODS.values()) + " |"]
+    lines.append("|---" * (1 + len(METHODS)) + "|")
     for what, widths in (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS)):
         for bits in widths:
             cells = [_bits_share(found, what, bits, method) for method in METHODS]
@@ -240,8 +241,8 @@ def save_bits_plot(results: dict, path: Path) -> None:
         return
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2"}
-    markers = {"ptq": "s", "fixed": "^", "pact": "o"}
+    colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2", "lsq": "#D55E00"}
+    markers = {"ptq": "s", "fixed": "^", "pact": "o", "lsq": "D"}
     for axes, (what, widths) in zip(
         panels, (("weights", WEIGHT_BITS), ("activations", ACTIVATION_BITS)), strict=True
     ):

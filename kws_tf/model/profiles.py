@@ -52,6 +52,7 @@ def tflite(
     input_bits: int = 8,
     hidden_bits: int = 8,
     l2: float = 0.0,
+    learned_step: bool = False,
 ) -> dict:
     """Returns the formats of TFLite's integer LSTM: the profile that deploys.
 
@@ -64,10 +65,13 @@ def tflite(
         input_bits: Width of the input, up to 8.
         hidden_bits: Width of the hidden state, up to 8.
         l2: Weight of the L2 penalty on the activations' clips.
+        learned_step: Gradient of the weights' clips, see ``PactQuantizer``.
     """
 
     def weights():
-        return PactQuantizer(weight_bits, trainable=trainable, narrow_range=True)
+        return PactQuantizer(
+            weight_bits, trainable=trainable, narrow_range=True, learned_step=learned_step
+        )
 
     return {
         "input": PactQuantizer(input_bits, clip=4.0, trainable=trainable, l2=l2),

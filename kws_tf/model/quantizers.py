@@ -78,6 +78,9 @@ class PactQuantizer(_Quantizer):
         narrow_range: Integers from -(2^(bits-1) - 1), as weights need, with the scale
             clip / (2^(bits-1) - 1). Otherwise from -2^(bits-1), scale clip / 2^(bits-1).
         l2: Weight of the L2 penalty on the clip (section 3 of the paper).
+        learned_step: Adds to the clip's gradient what PACT leaves out: that the scale, and with it
+            each value's rounding, moves with the clip (Esser et al., Learned Step Size
+            Quantization, arXiv 1902.08153, equation 3). The values are the same.
 
     Raises:
         ValueError: If there are fewer than 2 bits, or the clip is not positive.
@@ -90,6 +93,7 @@ class PactQuantizer(_Quantizer):
         trainable: bool = True,
         narrow_range: bool = False,
         l2: float = 0.0,
+        learned_step: bool = False,
     ):
         if bits < 2:
             raise ValueError(f"a PACT quantizer needs at least 2 bits, not {bits}")
@@ -100,6 +104,7 @@ class PactQuantizer(_Quantizer):
         self.trainable = trainable
         self.narrow_range = narrow_range
         self.l2 = l2
+        self.learned_step = learned_step
 
     @property
     def high(self) -> int:
@@ -141,7 +146,11 @@ class PactQuantizer(_Quantizer):
         del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limited = tf.clip_by_value(inputs, -clip, clip)
-        return _snap(limited, self.scale(weights), float(self.low), float(self.high))
+        rounded = _snap(limited, self.scale(weights), float(self.low), float(self.high))
+        if self.learned_step:
+            # The factor is 0; its gradient is 1 / clip.
+            rounded += (clip / tf.stop_gradient(clip) - 1.0) * tf.stop_gradient(rounded - limited)
+        return rounded
 
     def get_config(self):
         """Returns the arguments."""
@@ -151,6 +160,7 @@ class PactQuantizer(_Quantizer):
             "trainable": self.trainable,
             "narrow_range": self.narrow_range,
             "l2": self.l2,
+            "learned_step": self.learned_step,
         }
 
 

@@ -70,7 +70,7 @@ def build_quantized(
         dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
             in nearly all cases where float32 does not.
         product_dtype: Of the gradient's products, see ``QuantizedLSTM``.
-        **bits: Widths of other signals, passed on to the profile.
+        **bits: Widths of other signals and the gradient of weight clips, passed on to the profile.
     """
     quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
     inputs = keras.Input((frames, features), name="features", dtype=dtype)
@@ -85,7 +85,12 @@ def build_quantized(
         name=LSTM,
     )
     hidden = lstm(inputs)
-    kernel = PactQuantizer(weight_bits, trainable=trainable_clips, narrow_range=True)
+    kernel = PactQuantizer(
+        weight_bits,
+        trainable=trainable_clips,
+        narrow_range=True,
+        learned_step=bits.get("learned_step", False),
+    )
     output = PactQuantizer(clip=16.0, trainable=trainable_clips, l2=clip_l2)
     # The LSTM's output is quantized already; the original has a clip of its own before the layer.
     before = PactQuantizer(clip=4.0, trainable=trainable_clips) if profile == "paper" else None

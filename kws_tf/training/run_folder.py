@@ -235,7 +235,11 @@ def build_model(
         return spotter.build_float(*shape, settings.product_dtype, settings.dropout)
     bits = {}
     if settings.profile == "tflite":
-        bits = {"input_bits": settings.input_bits, "hidden_bits": settings.hidden_bits}
+        bits = {
+            "input_bits": settings.input_bits,
+            "hidden_bits": settings.hidden_bits,
+            "learned_step": settings.learned_step,
+        }
     return spotter.build_quantized(
         *shape,
         settings.profile,
