@@ -240,7 +240,7 @@ def save_bits_plot(results: dict, path: Path) -> None:
     if not found:
         return
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(1, 2)  # each with its own axis: the effects differ tenfold
     colours = {"ptq": "#999999", "fixed": "#E69F00", "pact": "#0072B2", "lsq": "#D55E00"}
     markers = {"ptq": "s", "fixed": "^", "pact": "o", "lsq": "D"}
     for axes, (what, widths) in zip(
