@@ -16,6 +16,7 @@ PROFILES = ("tflite", "paper")
 RUNTIMES = ("ideal", "tflm", "tflite")
 PRODUCT_DTYPES = ("float32", "bfloat16")
 NETWORKS = ("lstm", "teacher")
+OPTIMIZERS = ("adam", "muon")
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
 
@@ -141,7 +142,9 @@ class TrainSettings:
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)
+    optimizer: str = _option("adam", "optimizer of the warm-up's matrices", choices=OPTIMIZERS)
     learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
+    matrix_decay: float = _option(0.05, "Muon's decay of the matrices, relative to their rate", 0)
     quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
     dropout: float = _option(0.0, "share of the last hidden state dropped in the warm-up", 0, 0.9)
@@ -156,6 +159,9 @@ class TrainSettings:
         (), "run folders, separated by commas, whose float models' mean posterior to learn as well"
     )
     teacher_share: float = _option(0.7, "share of the teachers' posterior in the targets", 0, 1)
+    sharp_teachers: bool = _option(
+        False, "take off a teacher's posterior the label smoothing that it was trained with"
+    )
     teacher_epochs: int = _option(
         20, "epochs of augmented clips that the teachers see; then these come again", 1
     )

@@ -17,7 +17,7 @@ from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end
 from kws_tf.model import spotter
 from kws_tf.settings import Augmentation, DataSettings
-from kws_tf.training import fit, report, run_folder
+from kws_tf.training import fit, report, run_folder, teaching
 from kws_tf.training.run_folder import RunFolder, open_run
 
 
@@ -496,6 +496,32 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
         train(tmp_path / "third", audio, float_epochs=2, **options)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_label_smoothing_is_taken_off_what_a_teacher_says(
+    finished, copy, audio, tmp_path, monkeypatch, smoothing
+):
+    certain = np.eye(4, dtype=np.float32)
+    smoothed = certain * (1 - smoothing) + smoothing / 4
+    np.testing.assert_allclose(teaching.unsmoothed(smoothed, smoothing), certain, atol=1e-6)
+    below = teaching.unsmoothed(np.array([[0.97, 0.02, 0.005, 0.005]], np.float32), smoothing)
+    assert below.min() >= 0
+    np.testing.assert_allclose(below.sum(-1), 1, rtol=1e-6)
+
+    settings = json.loads(copy.settings_file.read_text())
+    settings["train"]["label_smoothing"] = smoothing
+    copy.settings_file.write_text(json.dumps(settings))
+    said = []
+    unsmoothed = teaching.unsmoothed
+    monkeypatch.setattr(
+        teaching, "unsmoothed", lambda p, share: said.append(share) or unsmoothed(p, share)
+    )
+    options = {"float_epochs": 1, "quantized_epochs": 0, "teacher": (str(copy.path),)}
+    train(tmp_path / "smooth", audio, **options)
+    assert said == []
+    train(tmp_path / "sharp", audio, sharp_teachers=True, **options)
+    assert said == [smoothing]
+
+
 def test_a_teacher_hears_the_spectrogram_of_what_the_student_hears_as_mfccs(
     finished, copy, audio, tmp_path
 ):
@@ -626,7 +652,7 @@ def test_another_warm_up_is_not_taken_over(finished, audio, tmp_path, changes):
     assert len(rows(run)) == 1
 
 
-@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"averaging": 0.9}])
+@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"averaging": 0.9}, {"optimizer": "muon"}])
 def test_dropout_and_averaging_change_the_training(finished, audio, tmp_path, changes):
     run = train(tmp_path / "run", audio, float_epochs=2, quantized_epochs=0, **changes)
     assert rows(run)[1]["val_loss"] != rows(finished[0])[1]["val_loss"]

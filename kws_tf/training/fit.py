@@ -1,5 +1,6 @@
 """Training: float warm-up, then quantized fine-tuning, resumable at every epoch."""
 
+import functools
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.model import fused, spotter
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 from kws_tf.training import teaching
+from kws_tf.training.muon import Muon
 from kws_tf.training.run_folder import (
     RunFolder,
     build_model,
@@ -261,13 +263,20 @@ def _fit_phase(
             # Other code makes other batches of the same settings.
             "heard": [round(float(measure(first)), 3) for measure in (np.mean, np.std)],
         }
-        said = teaching.posteriors(teachers, lambda e: batches_from(e, heard), cycle, key)
+        said = teaching.posteriors(
+            teachers, lambda e: batches_from(e, heard), cycle, key, settings.sharp_teachers
+        )
         said = tf.data.Dataset.from_tensor_slices(np.roll(said, -first_epoch * batches.steps, 0))
         dataset = tf.data.Dataset.zip((dataset, said.repeat())).map(
             lambda batch, posteriors: (*batch, posteriors)
         )
+    optimizer = keras.optimizers.Adam
+    if phase == "float" and settings.optimizer == "muon":
+        optimizer = functools.partial(
+            Muon, matrix_decay=settings.matrix_decay, product_dtype=settings.product_dtype
+        )
     model.compile(
-        keras.optimizers.Adam(
+        optimizer(
             learning_rates(first_rate, epochs, batches.steps),
             global_clipnorm=1.0,
             use_ema=settings.averaging > 0,
@@ -302,13 +311,16 @@ _WARM_UP = (
     "hidden",
     "float_epochs",
     "batch_size",
+    "optimizer",
     "learning_rate",
+    "matrix_decay",
     "label_smoothing",
     "dropout",
     "averaging",
     "start_from",
     "teacher",
     "teacher_share",
+    "sharp_teachers",
     "teacher_epochs",
     "product_dtype",
     "seed",

@@ -17,7 +17,11 @@ from kws_tf.training.run_folder import RunFolder
 
 
 def posteriors(
-    teachers: list[RunFolder], batches_from: Callable[[int], Batches], epochs: int, key: dict
+    teachers: list[RunFolder],
+    batches_from: Callable[[int], Batches],
+    epochs: int,
+    key: dict,
+    sharp: bool = False,
 ) -> np.ndarray:
     """Returns the teachers' mean posteriors of the training batches.
 
@@ -31,6 +35,9 @@ def posteriors(
         batches_from: Epoch to the training batches that begin with it.
         epochs: Number of epochs wanted.
         key: All that the batches depend on; JSON-ready.
+        sharp: Whether to take off the label smoothing that each teacher was trained with: it
+            hides what a teacher knows of the classes that are not the answer (Müller et al., When
+            does label smoothing help?, arXiv 1906.02629, section 4).
 
     Returns:
         float16 [epochs * batches, batch, classes].
@@ -38,11 +45,23 @@ def posteriors(
     Raises:
         KwsError: If a teacher has no float weights, or a file of posteriors is damaged.
     """
-    total = sum(
-        np.concatenate([_load(path) for path in _files(teacher, batches_from, epochs, key)])
-        for teacher in teachers
-    )
+    total = 0.0
+    for teacher in teachers:
+        files = _files(teacher, batches_from, epochs, key)
+        said = np.concatenate([_load(path) for path in files])
+        total += unsmoothed(said, teacher.train_settings().label_smoothing) if sharp else said
     return (total / len(teachers)).astype(np.float16)
+
+
+def unsmoothed(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
+    """Returns posteriors without the share that label smoothing gives to every class alike.
+
+    Args:
+        posteriors: float32 [..., classes].
+        smoothing: The label smoothing of their training, below 1.
+    """
+    rest = np.maximum(posteriors - smoothing / posteriors.shape[-1], 0.0)
+    return rest / rest.sum(-1, keepdims=True)
 
 
 def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Path]:
