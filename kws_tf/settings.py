@@ -96,9 +96,7 @@ class DataSettings:
     front_end: str = _option("logmel40", "front end", choices=tuple(FRONT_ENDS))
     unknown_share: float = _option(0.1, "unknown clips an epoch, relative to keyword clips", 0, 10)
     silence_share: float = _option(0.1, "silent clips an epoch, relative to keyword clips", 0, 10)
-    level_noise: bool = _option(
-        False, "bring records' slices of noise, which may be stored faint, to one level"
-    )
+    level_noise: bool = _option(False, "raise records' slices of noise that are stored faint")
     mix_down: bool = _option(False, "mix stereo files down instead of refusing them")
 
     def __post_init__(self):

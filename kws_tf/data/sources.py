@@ -53,7 +53,7 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     wanted = clips.log_mel.frames(front_end.samples)
     noise = records.read(folder, "background").pictures
     if settings.level_noise:
-        noise = at_one_level(noise, clips.log_mel)
+        noise = faint_raised(noise, clips.log_mel)
     for frames in (clips.pictures.shape[1], noise.shape[1]):
         if frames != wanted:
             held = clips.log_mel.window_ms + (frames - 1) * clips.log_mel.hop_ms
@@ -66,12 +66,13 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)
 
 
-def at_one_level(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
-    """Brings slices of noise to the level of the loudest tenth.
+def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
+    """Brings faint slices of noise to the level that one in ten surpasses.
 
     The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
-    faint once more after training has drawn its own, so that a model hardly hears loud noise.
-    Slices that are fainter by more than 40 dB hold too little and are left out.
+    faint once more after training has drawn its own, so that a model hardly hears their kind.
+    Slices that are fainter by more than 40 dB hold too little and are left out. Louder ones stay as
+    they are: without them a model never hears noise at full amplitude.
 
     Args:
         noise: uint8 [slices, frames, bands].
@@ -86,7 +87,7 @@ def at_one_level(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     if not wanted:
         return noise
     kept = level > wanted * 10**-_FAINTEST_BELS
-    gain = wanted / level[kept]
+    gain = np.maximum(wanted / level[kept], 1.0)
     louder = log_power(power[kept] * gain[:, None, None], log_mel)
     # What was under the floor stays there: nothing is known of it.
     silent = power[kept] == 0
