@@ -11,7 +11,9 @@ from kws_tf import cli
 from kws_tf.settings import TrainSettings, add_options, from_options
 
 
-def add_settings(parser: argparse.ArgumentParser, units: list[int], batch_size: int = 256) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, units: list[int], batch_size: int = 256, settings: str = ""
+) -> None:
     """Adds the options that say what is trained."""
     parser.add_argument(
         "--units",
@@ -26,9 +28,9 @@ def add_settings(parser: argparse.ArgumentParser, units: list[int], batch_size: 
     )
     parser.add_argument(
         "--settings",
-        default="",
+        default=settings,
         metavar="OPTIONS",
-        help="other options of scripts/train.py's model, in quotes and after an equals sign, "
+        help="other options of scripts/train.py, in quotes and after an equals sign, "
         "such as --settings='--profile paper'",
     )
 
@@ -44,11 +46,13 @@ def settings_of(options: argparse.Namespace) -> list[TrainSettings]:
     ]
 
 
-def compiled_step(model) -> Callable[[Iterator], object]:
+def compiled_step(model, settings: TrainSettings, phase: str) -> Callable[[Iterator], object]:
     """Compiles the whole optimizer step, as ``kws_tf.training.fit`` does.
 
     Args:
         model: A spotter, not compiled.
+        settings: Those of the training.
+        phase: ``float``, or another's name, which has Adam.
 
     Returns:
         A function of an iterator of (features, target posteriors) that trains on one batch.
@@ -57,10 +61,11 @@ def compiled_step(model) -> Callable[[Iterator], object]:
     import tf_keras as keras
 
     from kws_tf.model import fused
+    from kws_tf.training.fit import optimizer
 
     fused.start_compiler()
     model.compile(
-        keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        optimizer(settings, phase, 1e-3),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )

@@ -21,8 +21,9 @@ PRESET = "full"
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    batch_size = presets.settings(TrainSettings, PRESET).batch_size
-    _training.add_settings(parser, units=[118], batch_size=batch_size)
+    preset = presets.settings(TrainSettings, PRESET)
+    given = f"--optimizer {preset.optimizer}"
+    _training.add_settings(parser, [118], preset.batch_size, given)
     parser.add_argument("--data-dir", type=Path, help="log-mel records; random clips if absent")
     parser.add_argument(
         "--audio-dir", type=Path, help="audio, one folder a word; random clips if absent"
@@ -101,7 +102,7 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
 
     shape, classes = front_end(data.front_end), len(class_names(data.words))
     shape = shape.normalised([0.0] * shape.features, [1.0] * shape.features)
-    step = _training.compiled_step(build_model(settings, shape, classes, phase))
+    step = _training.compiled_step(build_model(settings, shape, classes, phase), settings, phase)
     targets = smoothed_targets(classes, settings.label_smoothing)
     augmentation = presets.settings(Augmentation, PRESET)
     datasets = {

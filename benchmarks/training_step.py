@@ -54,7 +54,7 @@ def measure(settings, options) -> list[_measure.Row]:
     features = rng.normal(size=(size, shape.frames, shape.features)).astype(np.float32)
     targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, size)]
     batches = iter(tf.data.Dataset.from_tensors((features, targets)).repeat())
-    steps = {name: _training.compiled_step(model) for name, model in models.items()}
+    steps = {name: _training.compiled_step(model, settings, name) for name, model in models.items()}
     seconds = _measure.interleave(
         {
             name: lambda step=step: _training.timed_steps(step, batches, options.steps)

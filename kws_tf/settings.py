@@ -140,9 +140,16 @@ class TrainSettings:
     float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
     quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
     batch_size: int = _option(256, "clips in a batch", 1)
-    optimizer: str = _option("adam", "optimizer of the warm-up's matrices", choices=OPTIMIZERS)
+    optimizer: str = _option(
+        "adam",
+        "optimizer of the warm-up; muon moves the LSTM's matrices at 7 times the learning rate, "
+        "and leaves all else to Adam",
+        choices=OPTIMIZERS,
+    )
     learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
-    matrix_decay: float = _option(0.05, "Muon's decay of the matrices, relative to their rate", 0)
+    matrix_decay: float = _option(
+        0.05, "Muon's decay of the matrices, relative to their rate; with none they may diverge", 0
+    )
     quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
     dropout: float = _option(0.0, "share of the last hidden state dropped in the warm-up", 0, 0.9)

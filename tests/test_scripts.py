@@ -13,9 +13,15 @@ import numpy as np
 import pytest
 from tiny_run import UNKNOWN_WORD, WORDS, make_audio, write_wav
 
-from kws_tf import presets
+from kws_tf import cli, presets
 from kws_tf.data.labels import class_names
-from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.settings import (
+    Augmentation,
+    DataSettings,
+    TrainSettings,
+    add_options,
+    from_options,
+)
 from kws_tf.training.run_folder import open_run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -163,12 +169,22 @@ def test_many_units_have_a_recipe_of_their_own():
     assert chosen == ["full", "full", "full-344", "full-344"]
 
 
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_the_options_of_a_preset_can_be_pasted(preset):
+    parser = cli.parser("")
+    for settings in (TrainSettings, DataSettings, Augmentation):
+        add_options(parser, settings)
+    given = parser.parse_args(presets.as_options(presets.PRESETS[preset]).split())
+    for settings in (TrainSettings, DataSettings, Augmentation):
+        assert from_options(settings, given) == presets.settings(settings, preset)
+
+
 @pytest.mark.parametrize("preset", ["full", "full-344"])
 def test_the_teachers_of_a_preset_are_there(preset):
     settings = presets.settings(TrainSettings, preset)
     assert [open_run(path).labels() for path in settings.teacher] == [
         class_names(DataSettings().words)
-    ] * 2
+    ] * 3
 
 
 # --- From audio to a verified model.

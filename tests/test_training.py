@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, make_audio
 
 from kws_tf.data import pipeline, sources
@@ -18,6 +19,7 @@ from kws_tf.frontend.config import front_end
 from kws_tf.model import spotter
 from kws_tf.settings import Augmentation, DataSettings
 from kws_tf.training import fit, report, run_folder, teaching
+from kws_tf.training.muon import Muon
 from kws_tf.training.run_folder import RunFolder, open_run
 
 
@@ -456,8 +458,9 @@ def test_targets_mix_label_and_teacher():
     np.testing.assert_allclose(mixed, 0.5 * plain.numpy() + 0.5 * posteriors, rtol=1e-6)
 
 
+@pytest.mark.parametrize("sharp", [False, True])
 def test_teachers_are_asked_once_about_the_batches_that_are_trained(
-    finished, copy, audio, tmp_path, monkeypatch
+    finished, copy, audio, tmp_path, monkeypatch, sharp
 ):
     """Each batch meets the mean of what the teachers say of that batch, in every epoch."""
     teachers = [copy, RunFolder(shutil.copytree(copy.path, tmp_path / "second"))]
@@ -481,10 +484,14 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
     monkeypatch.setattr(fit, "smoothed_targets", spy)
     paths = tuple(str(teacher.path) for teacher in teachers)
     options = {"teacher": paths, "teacher_epochs": 2, "quantized_epochs": 0}
+    options["sharp_teachers"] = sharp
     train(tmp_path / "run", audio, float_epochs=3, **options)
     assert len({features.tobytes() for features, _ in met}) < len(met)  # the first epoch again
     for features, posteriors in met:
-        said = np.mean([tf.nn.softmax(m(features)) for m in models], 0)
+        said = [tf.nn.softmax(model(features)).numpy() for model in models]
+        if sharp:
+            said = [teaching.unsmoothed(s, TRAIN.label_smoothing) for s in said]
+        said = np.mean(said, 0)
         np.testing.assert_allclose(posteriors, said, atol=2e-3)
     kept = sorted((copy.path / "posteriors").iterdir())
     assert len(kept) == 2
@@ -497,29 +504,29 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_label_smoothing_is_taken_off_what_a_teacher_says(
-    finished, copy, audio, tmp_path, monkeypatch, smoothing
-):
+def test_label_smoothing_is_taken_off(smoothing):
     certain = np.eye(4, dtype=np.float32)
     smoothed = certain * (1 - smoothing) + smoothing / 4
     np.testing.assert_allclose(teaching.unsmoothed(smoothed, smoothing), certain, atol=1e-6)
     below = teaching.unsmoothed(np.array([[0.97, 0.02, 0.005, 0.005]], np.float32), smoothing)
     assert below.min() >= 0
     np.testing.assert_allclose(below.sum(-1), 1, rtol=1e-6)
+    settings = dataclasses.replace(TRAIN, label_smoothing=smoothing, teacher_share=0.7)
+    assert teaching.smoothing_of(settings) == smoothing
+    # Of the targets of one that was taught, only the labels' share is smoothed.
+    taught = dataclasses.replace(settings, teacher=("runs/teacher",))
+    assert teaching.smoothing_of(taught) == pytest.approx(0.3 * smoothing)
 
-    settings = json.loads(copy.settings_file.read_text())
-    settings["train"]["label_smoothing"] = smoothing
-    copy.settings_file.write_text(json.dumps(settings))
-    said = []
-    unsmoothed = teaching.unsmoothed
-    monkeypatch.setattr(
-        teaching, "unsmoothed", lambda p, share: said.append(share) or unsmoothed(p, share)
-    )
-    options = {"float_epochs": 1, "quantized_epochs": 0, "teacher": (str(copy.path),)}
-    train(tmp_path / "smooth", audio, **options)
-    assert said == []
-    train(tmp_path / "sharp", audio, sharp_teachers=True, **options)
-    assert said == [smoothing]
+
+def test_muon_is_for_the_warm_up_of_an_lstm(audio, tmp_path):
+    changes = {"optimizer": "muon", "matrix_decay": 0.2, "product_dtype": "bfloat16"}
+    settings = dataclasses.replace(TRAIN, **changes)
+    muon = fit.optimizer(settings, "float", 0.1, use_ema=True)
+    assert isinstance(muon, Muon)
+    assert (muon.matrix_decay, muon.product_dtype, muon.use_ema) == (0.2, "bfloat16", True)
+    assert type(fit.optimizer(settings, "quantized", 0.1)) is keras.optimizers.Adam
+    with pytest.raises(KwsError, match="--optimizer adam"):
+        train(tmp_path / "run", audio, network="teacher", quantized_epochs=0, optimizer="muon")
 
 
 def test_a_teacher_hears_the_spectrogram_of_what_the_student_hears_as_mfccs(

@@ -1,6 +1,5 @@
 """Training: float warm-up, then quantized fine-tuning, resumable at every epoch."""
 
-import functools
 import shutil
 import time
 from pathlib import Path
@@ -165,6 +164,8 @@ def train(
     phases = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
     if settings.network == "teacher" and settings.quantized_epochs:
         raise KwsError("a teacher stays in float; give --quantized-epochs 0")
+    if settings.network == "teacher" and settings.optimizer != "adam":
+        raise KwsError("Muon is for the gates of an LSTM; give a teacher --optimizer adam")
     if settings.start_from and not settings.float_epochs:
         raise KwsError(
             "--start-from begins the float warm-up, and there is none; give --float-epochs above "
@@ -190,8 +191,9 @@ def _train(
     if run.history_file.exists():  # before the first epoch's end there is nothing to lose
         if not run.holds(settings, data, augmentation, source):
             raise KwsError(
-                f"{run.path} holds a run with other settings; repeat its command (environment.json "
-                "has it) to resume it, or give another --run-dir"
+                f"{run.path} holds a run with other settings; to resume it, repeat its command "
+                "(environment.json has it; settings.json has what presets gave it), or give "
+                "another --run-dir"
             )
         history = read_json(run.history_file)
     done = [row["phase"] for row in history]
@@ -212,6 +214,22 @@ def _train(
     for phase in unfinished:
         _fit_phase(run, phase, phases[phase], training, validation, history, verbose)
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+
+
+def optimizer(settings: TrainSettings, phase: str, learning_rate, **kwargs):
+    """Makes the optimizer of a phase; fine-tuning always has Adam.
+
+    Args:
+        settings: Which, and its options.
+        phase: ``float`` or ``quantized``.
+        learning_rate: Number or schedule.
+        **kwargs: Further arguments of ``tf_keras.optimizers.Adam``.
+    """
+    kwargs |= {"learning_rate": learning_rate, "global_clipnorm": 1.0}
+    if phase == "float" and settings.optimizer == "muon":
+        decay, dtype = settings.matrix_decay, settings.product_dtype
+        return Muon(matrix_decay=decay, product_dtype=dtype, **kwargs)
+    return keras.optimizers.Adam(**kwargs)
 
 
 def _fit_phase(
@@ -260,6 +278,7 @@ def _fit_phase(
             "data": _chosen(data) | {"front_end": heard.name},
             "augmentation": _chosen(augmentation),
             "clips": int(np.sum(training.clips[:, ::7], dtype=np.int64)),
+            "noise": int(np.sum(training.noise[:, ::7], dtype=np.int64)),
             # Other code makes other batches of the same settings.
             "heard": [round(float(measure(first)), 3) for measure in (np.mean, np.std)],
         }
@@ -270,15 +289,11 @@ def _fit_phase(
         dataset = tf.data.Dataset.zip((dataset, said.repeat())).map(
             lambda batch, posteriors: (*batch, posteriors)
         )
-    optimizer = keras.optimizers.Adam
-    if phase == "float" and settings.optimizer == "muon":
-        optimizer = functools.partial(
-            Muon, matrix_decay=settings.matrix_decay, product_dtype=settings.product_dtype
-        )
     model.compile(
         optimizer(
+            settings,
+            phase,
             learning_rates(first_rate, epochs, batches.steps),
-            global_clipnorm=1.0,
             use_ema=settings.averaging > 0,
             ema_momentum=settings.averaging,
             ema_overwrite_frequency=batches.steps,

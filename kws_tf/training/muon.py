@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised; the warm-up of an LSTM needs half the epochs that Adam needs."""
+"""Muon: momentum, orthogonalised, for the matrices of an LSTM's warm-up."""
 
 import tensorflow as tf
 import tf_keras as keras
@@ -38,9 +38,9 @@ class Muon(keras.optimizers.Adam):
 
     Each gate's matrix moves by its orthogonalised Nesterov momentum times a rate (Jordan et al.,
     Muon, https://kellerjordan.github.io/posts/muon). Such an update is as large in every
-    direction, so that without decay a recurrent matrix grows until training diverges: the decay
-    bounds each gate's spectral norm by about ``1 / matrix_decay`` (Liu et al., Muon is Scalable
-    for LLM Training, arXiv 2502.16982, section 2.2).
+    direction, so that without decay (Liu et al., Muon is Scalable for LLM Training, arXiv
+    2502.16982, section 2.2) a recurrent matrix grows until training diverges. As an update's norm
+    is about 1, that of a gate stays below about ``1 / matrix_decay``.
 
     Args:
         learning_rate: Number or schedule, Adam's.

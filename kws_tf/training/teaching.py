@@ -13,6 +13,7 @@ import tensorflow as tf
 from kws_tf.data.pipeline import Batches
 from kws_tf.errors import KwsError
 from kws_tf.progress import progress
+from kws_tf.settings import TrainSettings
 from kws_tf.training.run_folder import RunFolder
 
 
@@ -37,7 +38,8 @@ def posteriors(
         key: All that the batches depend on; JSON-ready.
         sharp: Whether to take off the label smoothing that each teacher was trained with: it
             hides what a teacher knows of the classes that are not the answer (Müller et al., When
-            does label smoothing help?, arXiv 1906.02629, section 4).
+            does label smoothing help?, arXiv 1906.02629, section 4). What a teacher has of it from
+            its own teachers stays.
 
     Returns:
         float16 [epochs * batches, batch, classes].
@@ -49,8 +51,13 @@ def posteriors(
     for teacher in teachers:
         files = _files(teacher, batches_from, epochs, key)
         said = np.concatenate([_load(path) for path in files])
-        total += unsmoothed(said, teacher.train_settings().label_smoothing) if sharp else said
+        total += unsmoothed(said, smoothing_of(teacher.train_settings())) if sharp else said
     return (total / len(teachers)).astype(np.float16)
+
+
+def smoothing_of(settings: TrainSettings) -> float:
+    """Returns the label smoothing of a run's targets, of which its labels are only a part."""
+    return settings.label_smoothing * (1.0 - settings.teacher_share if settings.teacher else 1.0)
 
 
 def unsmoothed(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
