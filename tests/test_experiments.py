@@ -31,14 +31,18 @@ def test_every_group_has_experiments():
     assert {e.group for e in plan.experiments().values()} == set(plan.GROUPS)
 
 
-def test_the_main_table_is_complete():
-    main = [e for e in plan.experiments().values() if e.group == "main"]
+@pytest.mark.parametrize(
+    ("group", "kinds"),
+    [("main", ("PACT", "fixed", "PACT, second round")), ("adam", ("PACT, Adam", "fixed, Adam"))],
+)
+def test_the_main_table_is_complete(group, kinds):
+    main = [e for e in plan.experiments().values() if e.group == group]
     assert {e.row for e in main} == {
-        f"{units} units, {clips}" for units in (118, 344) for clips in ("PACT", "fixed")
+        f"{units} units, {kind}" for units in (118, 344) for kind in kinds
     }
     assert all(sum(e.row == row.row for e in main) == 3 for row in main)
     for experiment in main:
-        assert experiment.train.pact == (experiment.row.endswith("PACT"))
+        assert experiment.train.pact == ("PACT" in experiment.row)
         assert str(experiment.train.hidden) in experiment.row
 
 
@@ -54,7 +58,9 @@ def test_a_warm_up_that_is_shared_is_the_same():
 
 def test_chosen_brings_what_is_needed():
     names = [e.name for e in plan.chosen((), ["344-fixed-1"])]
-    assert names == [*plan.TEACHERS, "344-pact-1", "344-fixed-1"]
+    assert names == ["teacher-0", "teacher-1", "344-pact-1", "344-fixed-1"]
+    names = [e.name for e in plan.chosen((), ["344-muon-fixed-1"])]
+    assert names == [*plan.TEACHERS, "344-muon-1", "344-muon-fixed-1"]
     with pytest.raises(KwsError, match="no experiment 'none'"):
         plan.chosen((), ["none"])
 
@@ -306,11 +312,13 @@ def test_results_are_kept_and_read_without_the_runs(tmp_path):
         tables.load(kept)
     for name in ("teacher-1", "teacher-0", "no-experiment"):
         (runs / name).mkdir(parents=True)
-        (runs / name / runner.RESULT).write_text(json.dumps({"group": name}))
+        (runs / name / runner.RESULT).write_text(json.dumps({"row": "before", "seed": 1}))
     assert tables.collect(runs, kept) == 2
     shutil.rmtree(runs)
     assert tables.collect(runs, kept) == 0
-    assert tables.load(kept) == {n: {"group": n} for n in ("teacher-0", "teacher-1")}
+    # What the plan calls them now.
+    named = {"group": "teachers", "row": "teacher", "seed": 1}
+    assert tables.load(kept) == dict.fromkeys(("teacher-0", "teacher-1"), named)
     (kept / "teacher-0.json").write_text("{")
     with pytest.raises(KwsError, match="damaged"):
         tables.load(kept)

@@ -9,7 +9,7 @@ from kws_tf.errors import KwsError
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 
 SEEDS = (0, 1, 2)
-TEACHERS = ("teacher-0", "teacher-1")
+TEACHERS = ("teacher-0", "teacher-1", "teacher-2")
 WEIGHT_BITS = (8, 6, 5, 4, 3, 2)
 ACTIVATION_BITS = (8, 6, 5, 4)
 MIXED_WORDS = ("up", "down", "left", "right", "go")
@@ -36,9 +36,23 @@ _ALONE = {
     200: {"float_epochs": 30, "quantized_epochs": 8},
 }
 _HALF_AMERICAN = (*ACCENTS, *["en-us"] * (len(ACCENTS) - 2))
+_UNITS = {118: "full", 344: "full-344"}
+# The recipe that most rows were trained with, as it was before that of the presets.
+_ADAM = {
+    "batch_size": 64,
+    "float_epochs": 40,
+    "quantized_epochs": 4,
+    "teacher": TEACHERS[:2],
+    "teacher_share": 1.0,
+    "teacher_epochs": 12,
+    "product_dtype": "bfloat16",
+}
+_ADAM_344 = {"hidden": 344, "float_epochs": 32, "quantized_epochs": 3, "learning_rate": 2e-3}
+_ADAM_DATA = {"unknown_share": 0.3}
+_ADAM_AUGMENTATION = {"mix_share": 0.5, "edge_share": 0.25}
 _FULL = {
-    "data": presets.settings(DataSettings, "full"),
-    "augmentation": presets.settings(Augmentation, "full"),
+    "data": DataSettings(**_ADAM_DATA),
+    "augmentation": Augmentation(**_ADAM_AUGMENTATION),
 }
 METHODS = {
     "ptq": "post-training quantization",
@@ -83,9 +97,19 @@ class Experiment:
         return (*train.teacher, *filter(None, [train.warm_up_run, train.start_from]))
 
 
-def _settings(preset: str = "full", **changes) -> TrainSettings:
+def _settings(units: int = 118, **changes) -> TrainSettings:
+    """The recipe with Adam, with changes."""
+    return TrainSettings(**_ADAM | (_ADAM_344 if units == 344 else {}) | changes)
+
+
+def _of_preset(preset: str, **changes) -> tuple[TrainSettings, DataSettings, Augmentation]:
+    """A preset's recipe, with changes to the training."""
     common = {"teacher": TEACHERS, "product_dtype": "bfloat16"}
-    return presets.settings(TrainSettings, preset, **(common | changes))
+    return (
+        presets.settings(TrainSettings, preset, **common | changes),
+        presets.settings(DataSettings, preset),
+        presets.settings(Augmentation, preset),
+    )
 
 
 def _teachers() -> list[Experiment]:
@@ -94,35 +118,68 @@ def _teachers() -> list[Experiment]:
             "teachers",
             "teacher",
             name,
-            presets.settings(TrainSettings, "teacher", seed=seed),
-            augmentation=presets.settings(Augmentation, "teacher"),
+            presets.settings(TrainSettings, "teacher", seed=seed, **changes),
+            DataSettings(**data),
+            presets.settings(Augmentation, "teacher", **augmentation),
             runtimes=(),
         )
-        for seed, name in enumerate(TEACHERS)
+        for name, seed, changes, data, augmentation in (
+            (TEACHERS[0], 0, {}, {}, {}),
+            (TEACHERS[1], 1, {}, {}, {}),
+            (
+                TEACHERS[2],
+                2,
+                {"label_smoothing": 0.0},
+                {"level_noise": True},
+                {"noise_roll_ms": 500.0},
+            ),
+        )
     ]
 
 
 def _main() -> list[Experiment]:
+    """The recipe of the presets, and what training on gives."""
+    second = {"float_epochs": 12, "learning_rate": 1.5e-3}
     found = []
     for seed in SEEDS:
-        for units, preset in ((118, "full"), (344, "full-344")):
+        for units, preset in _UNITS.items():
+            trained = f"{units}-muon-{seed}"
+            for clips, name, changes in (
+                ("PACT", trained, {}),
+                ("fixed", f"{units}-muon-fixed-{seed}", {"pact": False, "warm_up_run": trained}),
+                (
+                    "PACT, second round",
+                    f"{units}-muon-second-{seed}",
+                    second | {"start_from": trained},
+                ),
+            ):
+                settings = _of_preset(preset, seed=seed, **changes)
+                found.append(Experiment("main", f"{units} units, {clips}", name, *settings))
+    return found
+
+
+def _adam() -> list[Experiment]:
+    """The recipe before, its other front end and the original's scheme."""
+    found = []
+    for seed in SEEDS:
+        for units in _UNITS:
             trained = f"{units}-pact-{seed}"
             for clips, changes in (
                 ("PACT", {}),
                 ("fixed", {"pact": False, "warm_up_run": trained}),
             ):
-                row = f"{units} units, {clips}"
+                row = f"{units} units, {clips}, Adam"
                 name = f"{units}-{clips.lower()}-{seed}"
-                settings = _settings(preset, seed=seed, **changes)
-                found.append(Experiment("main", row, name, settings, **_FULL))
+                settings = _settings(units, seed=seed, **changes)
+                found.append(Experiment("adam", row, name, settings, **_FULL))
     for seed in SEEDS:
         found.append(
             Experiment(
                 "mfcc",
-                "118 units, PACT, mfcc10",
+                "118 units, PACT, mfcc10, Adam",
                 f"118-mfcc10-{seed}",
                 _settings(seed=seed),
-                presets.settings(DataSettings, "full", front_end="mfcc10"),
+                DataSettings(**_ADAM_DATA, front_end="mfcc10"),
                 _FULL["augmentation"],
             )
         )
@@ -133,33 +190,9 @@ def _main() -> list[Experiment]:
                 pact=clips == "PACT",
                 warm_up_run=f"118-pact-{seed}",
             )
-            row, name = f"118 units, {clips}, paper", f"118-paper-{clips.lower()}-{seed}"
+            row, name = f"118 units, {clips}, paper, Adam", f"118-paper-{clips.lower()}-{seed}"
             found.append(Experiment("paper", row, name, settings, **_FULL))
     return found
-
-
-def _second_round() -> list[Experiment]:
-    """Models of the main table trained on, with noise as loud as it was recorded."""
-    data = presets.settings(DataSettings, "full", level_noise=True)
-    augmentation = presets.settings(Augmentation, "full", noise_roll_ms=500.0)
-    return [
-        Experiment(
-            "second-round",
-            f"{units} units, PACT, second round",
-            f"{units}-second-{seed}",
-            _settings(
-                preset,
-                seed=seed,
-                start_from=f"{units}-pact-{seed}",
-                float_epochs=8,
-                learning_rate=1e-3,
-            ),
-            data,
-            augmentation,
-        )
-        for seed in SEEDS
-        for units, preset in ((118, "full"), (344, "full-344"))
-    ]
 
 
 def _bits() -> list[Experiment]:
@@ -189,11 +222,15 @@ def _bits() -> list[Experiment]:
 
 def _recipe() -> list[Experiment]:
     """Short runs of 118 units, seed 0, each with one change, judged on validation clips."""
-    alone = {"teacher": ()}
+    alone, muon = {"teacher": ()}, {"optimizer": "muon"}
     light = {"speed": 0.05, "warp": 0.04, "time_mask_ms": 60.0, "band_mask": 4, "noise_share": 0.6}
     strong = {"speed": 0.15, "warp": 0.12, "time_masks": 2, "band_masks": 2}
     warm_ups = {
         "base": {},
+        "Muon": {"train": muon},
+        "Muon, greatest learning rate 1e-3": {"train": muon | {"learning_rate": 1e-3}},
+        "Muon, decay 0.5": {"train": muon | {"matrix_decay": 0.5}},
+        "label smoothing taken off the teachers": {"train": {"sharp_teachers": True}},
         "greatest learning rate 1e-3": {"train": {"learning_rate": 1e-3}},
         "greatest learning rate 6e-3": {"train": {"learning_rate": 6e-3}},
         "weight averaging, 0.99 a step": {"train": {"averaging": 0.99}},
@@ -230,19 +267,28 @@ def _recipe() -> list[Experiment]:
         ("recipe-fine-tuning", row, taken, {"train": changes})
         for row, changes in fine_tunings.items()
     ]
-    return [
+    found = [
         Experiment(
             group,
             row,
             _name(group, row),
             _settings(**common | changes.get("train", {})),
-            presets.settings(DataSettings, "full", **changes.get("data", {})),
-            presets.settings(Augmentation, "full", **changes.get("augmentation", {})),
+            DataSettings(**_ADAM_DATA | changes.get("data", {})),
+            Augmentation(**_ADAM_AUGMENTATION | changes.get("augmentation", {})),
             runtimes=(),
             judged=True,
         )
         for group, row, common, changes in trials
     ]
+    group = "recipe-fine-tuning"
+    for row, changes in {
+        "after Muon": {},
+        "after Muon, greatest learning rate 5e-4": {"quantized_learning_rate": 5e-4},
+    }.items():
+        settings = _of_preset("full", warm_up_run="118-muon-0", **changes)
+        name = _name(group, row)
+        found.append(Experiment(group, row, name, *settings, runtimes=(), judged=True))
+    return found
 
 
 def _transfer() -> list[Experiment]:
@@ -377,7 +423,7 @@ def experiments() -> dict[str, Experiment]:
     found = [
         *_teachers(),
         *_main(),
-        *_second_round(),
+        *_adam(),
         *_bits(),
         *_recipe(),
         *_transfer(),
@@ -387,7 +433,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 GROUPS = (
-    *("teachers", "main", "mfcc", "paper", "second-round", "bits"),
+    *("teachers", "main", "adam", "mfcc", "paper", "bits"),
     *("recipe-warm-up", "recipe-fine-tuning"),
     *("transfer-start", "transfer", "mixing-share", "mixing"),
 )

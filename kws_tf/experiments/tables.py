@@ -89,24 +89,29 @@ def collect(root: Path, kept: Path) -> int:
 
 
 def load(kept: Path) -> dict[str, dict]:
-    """Returns the results that are kept, by experiment, in the order of the plan.
+    """Returns the results that are kept, by experiment, in the order and the words of the plan.
 
     Raises:
         KwsError: If there are none, or one is damaged.
     """
-    paths = {name: Path(kept) / f"{name}.json" for name in experiments()}
-    found = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    found = {}
+    for name, experiment in experiments().items():
+        path = Path(kept) / f"{name}.json"
+        if path.exists():
+            named = {"group": experiment.group, "row": experiment.row}
+            found[name] = read_json(path) | named
     if not found:
         raise KwsError(f"{kept} has no results; run scripts/run_experiments.py first")
     return found
 
 
 def _of_group(results: dict, *groups: str) -> dict[str, list[dict]]:
-    """Returns the results of groups by row, in the order of the plan."""
+    """Returns the results of groups by row, in the order of the groups, then of the plan."""
     rows: dict[str, list[dict]] = {}
-    for name, result in results.items():
-        if result["group"] in groups:
-            rows.setdefault(result["row"], []).append(result | {"name": name})
+    for group in groups:
+        for name, result in results.items():
+            if result["group"] == group:
+                rows.setdefault(result["row"], []).append(result | {"name": name})
     return rows
 
 
@@ -116,7 +121,7 @@ def _share(correct: int, n: int) -> str:
 
 def main_table(results: dict) -> str:
     """Returns the main table: a line a trial, and the mean of each configuration."""
-    rows = _of_group(results, "main", "second-round", "mfcc", "paper")
+    rows = _of_group(results, "main", "adam", "mfcc", "paper")
     if not rows:
         return _NOT_YET
     lines = [
@@ -155,7 +160,7 @@ def _means(trials: list[dict]) -> str:
 def comparison_table(results: dict) -> str:
     """Returns our means beside the original's and the peers' figures."""
     lines = ["| model | int8 accuracy, % | file | source |", "|---|---|---|---|"]
-    for row, trials in _of_group(results, "main", "second-round", "mfcc").items():
+    for row, trials in _of_group(results, "main", "adam", "mfcc").items():
         shares = [100 * t["correct"]["tflite"] / t["n"] for t in trials]
         low, high = min(shares), max(shares)
         lines.append(
@@ -175,10 +180,12 @@ def comparison_table(results: dict) -> str:
 def pact_sentences(results: dict) -> str:
     """Says, for each size, whether trained and fixed clips differ at these trials."""
     sentences = []
-    for units in (118, 344):
+    rows = _of_group(results, "main", "adam")
+    for what in ("118 units", "344 units", "118 units, Adam", "344 units, Adam"):
         pairs = {}
+        units, *recipe = what.split(", ")
         for clips in ("PACT", "fixed"):
-            for trial in _of_group(results, "main").get(f"{units} units, {clips}", ()):
+            for trial in rows.get(", ".join([units, clips, *recipe]), ()):
                 share = 100 * trial["correct"]["tflite"] / trial["n"]
                 pairs.setdefault(trial["seed"], {})[clips] = share
         differences = [p["PACT"] - p["fixed"] for p in pairs.values() if len(p) == 2]
@@ -188,9 +195,9 @@ def pact_sentences(results: dict) -> str:
         reach = _T[len(differences)] * statistics.stdev(differences) / len(differences) ** 0.5
         verdict = "a difference" if abs(mean) > reach else "noise"
         sentences.append(
-            f"At {units} units trained clips minus fixed ones is {mean:+.2f} points in "
-            f"{len(differences)} pairs of the same warm-up (95 % interval {mean - reach:+.2f} to "
-            f"{mean + reach:+.2f}): {verdict}."
+            f"At {what.replace(', ', ' with ')} trained clips minus fixed ones is {mean:+.2f} "
+            f"points in {len(differences)} pairs of the same warm-up (95 % interval "
+            f"{mean - reach:+.2f} to {mean + reach:+.2f}): {verdict}."
         )
     return " ".join(sentences) or _NOT_YET
 
