@@ -139,21 +139,22 @@ def _teachers() -> list[Experiment]:
 
 def _main() -> list[Experiment]:
     """The recipe of the presets, and what training on gives."""
-    second = {"float_epochs": 12, "learning_rate": 1.5e-3}
     found = []
     for seed in SEEDS:
-        for units, preset in _UNITS.items():
+        for units in _UNITS:
             trained = f"{units}-muon-{seed}"
-            for clips, name, changes in (
-                ("PACT", trained, {}),
-                ("fixed", f"{units}-muon-fixed-{seed}", {"pact": False, "warm_up_run": trained}),
+            fixed = {"pact": False, "warm_up_run": trained}
+            for clips, name, preset, changes in (
+                ("PACT", trained, _UNITS[units], {}),
+                ("fixed", f"{units}-muon-fixed-{seed}", _UNITS[units], fixed),
                 (
                     "PACT, second round",
                     f"{units}-muon-second-{seed}",
-                    second | {"start_from": trained},
+                    "second",
+                    {"start_from": trained},
                 ),
             ):
-                settings = _of_preset(preset, seed=seed, **changes)
+                settings = _of_preset(preset, seed=seed, hidden=units, **changes)
                 found.append(Experiment("main", f"{units} units, {clips}", name, *settings))
     return found
 
