@@ -53,7 +53,7 @@ PRESETS: dict[str, dict] = {
     # The ten words of the benchmark: the recipes of the results, with the committed teachers.
     "full": _PATIENT | {"float_epochs": 40},
     "full-344": _PATIENT | {"hidden": 344, "float_epochs": 24},
-    # Either of them, trained on (--start-from RUN, and --hidden 344 for the second).
+    # A run of either, trained on: --start-from RUN, and --hidden 344 where it has them.
     "second": _PATIENT | {"float_epochs": 12, "learning_rate": 1.5e-3},
     # Other words, of which there are recordings enough.
     "untaught": _EDGES | {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10},
