@@ -141,6 +141,9 @@ def _main() -> list[Experiment]:
     """The recipe of the presets, and what training on gives."""
     found = []
     for seed in SEEDS:
+        settings = _of_preset("full-344", seed=seed, float_epochs=40)
+        row = "344 units, PACT, 40 epochs"
+        found.append(Experiment("main", row, f"344-long-{seed}", *settings))
         for units in _UNITS:
             trained = f"{units}-muon-{seed}"
             fixed = {"pact": False, "warm_up_run": trained}
