@@ -45,7 +45,11 @@ def on_samples(values, settings, noise=None, silence=None, seed=SEED):
 
 def white(clips=4, amplitude=0.1, seed=0):
     values = np.random.default_rng(seed).normal(size=(clips, RATE)) * amplitude
-    return values.clip(-1, 1).astype(np.float32)
+    return (values.clip(-1, 1) * 32767).astype(np.int16)
+
+
+def real(values):
+    return values.astype(np.float32) / 32768
 
 
 def plain(values):
@@ -92,7 +96,7 @@ def test_rolled_noise_reaches_the_clips_of_both_kinds():
 def test_off_leaves_a_clip_as_it_is():
     values = pictures(low=0, high=256)
     np.testing.assert_allclose(on_pictures(values, OFF), plain(values), atol=1e-5)
-    np.testing.assert_array_equal(on_samples(white(), OFF), white())
+    np.testing.assert_array_equal(on_samples(white(), OFF), real(white()))
     np.testing.assert_array_equal(augment.mask(plain(values), SEED, OFF, 20.0), plain(values))
 
 
@@ -153,15 +157,16 @@ def test_shift_is_bounded_and_in_whole_source_frames():
     assert set(shift) == set(range(-5, 6))
 
 
-def test_shift_of_samples():
-    ramp = np.tile(np.arange(RATE, dtype=np.float32)[None] / 2 / RATE + 0.25, (64, 1))
+@pytest.mark.parametrize("samples", [RATE, RATE + 8, RATE + 1])
+def test_shift_of_samples(samples):
+    ramp = np.tile(np.arange(samples, dtype=np.int16)[None] + 1000, (64, 1))
     moved = on_samples(ramp, only(shift_ms=10.0))
     shifts = set()
     for clip in moved:
         inside = np.flatnonzero(clip)
-        shift = inside[0] if inside[0] else inside[-1] + 1 - RATE
-        wanted = np.zeros(RATE, np.float32)
-        wanted[inside] = ramp[0, inside - shift]
+        shift = inside[0] if inside[0] else inside[-1] + 1 - samples
+        wanted = np.zeros(samples, np.float32)
+        wanted[inside] = real(ramp)[0, inside - shift]
         np.testing.assert_array_equal(clip, wanted)
         assert abs(shift) <= 160
         shifts.add(shift)
@@ -202,13 +207,13 @@ def test_gain_is_exact_in_db():
     gain = augment.gains_db(tf.constant(4), seeds[1], only(gain_db=6.0)).numpy()
     samples = white(amplitude=0.01)
     changed = on_samples(samples, only(gain_db=6.0))
-    np.testing.assert_allclose(changed, samples * 10 ** (gain / 20)[:, None], rtol=1e-5)
+    np.testing.assert_allclose(changed, real(samples) * 10 ** (gain / 20)[:, None], rtol=1e-5)
 
 
 def test_noise_on_records_is_noise_on_audio():
     """White noise: mixing samples and mixing mel power agree, as powers add on average."""
     config = LogMel()
-    speech, noise = white(8, 0.02), white(8, 0.3, seed=1)
+    speech, noise = real(white(8, 0.02)), real(white(8, 0.3, seed=1))
     volume = 0.1
     mixed = log_mel(speech + volume * noise, config)
     power = mel_power(log_mel(speech, config), config) + volume**2 * mel_power(
@@ -245,7 +250,7 @@ def test_another_clip_is_mixed_in_by_power_and_by_samples():
     volume = augment.other_volumes(
         4, tf.random.experimental.stateless_split(SEED, 4)[3], settings
     ).numpy()
-    wanted = samples + volume[:, None] * np.roll(samples, 1, 0)
+    wanted = real(samples) + volume[:, None] * real(np.roll(samples, 1, 0))
     np.testing.assert_allclose(on_samples(samples, settings), wanted.clip(-1, 1), atol=1e-6)
 
 
@@ -363,7 +368,7 @@ def test_always_finite_and_within_range(augmentation, seed, level):
     masked = np.array(augment.mask(mixed, key, augmentation, 20.0))
     for result in (mixed, masked):
         assert np.all((result >= STORED.floor - 1e-5) & (result <= STORED.ceiling + 1e-5))
-    samples = np.full((4, 2000), 1.0 if level else -1.0, np.float32)
+    samples = np.full((4, 2000), 32767 if level else -32768, np.int16)
     coloured = augment.colour(
         mixed - STORED.floor, STORED.ceiling - STORED.floor, key, augmentation
     )

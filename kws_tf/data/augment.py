@@ -18,6 +18,8 @@ from kws_tf.settings import Augmentation
 
 _NATS_PER_DB = math.log(10.0) / 10.0
 _FILTER_KNOTS = 5
+_FULL_SCALE = 32768.0
+"""Of 16-bit samples."""
 
 
 def _beside(seed: tf.Tensor) -> tf.Tensor:
@@ -66,19 +68,42 @@ def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: flo
     """Rolls each slice of noise round in time, as there are few and a model can know each by heart.
 
     Args:
-        noise: float32 [batch, length, ...], frames or samples.
+        noise: Numbers [batch, length, ...], frames or blocks of samples.
         seed: int [2].
         settings: How far at most.
-        step_ms: Time from one frame or sample to the next, ms.
+        step_ms: Time from one frame or block to the next, ms.
 
     Returns:
-        float32 of the same shape.
+        The same numbers in another order.
     """
     limit = round(settings.noise_roll_ms / step_ms)
     if not limit:
         return noise
     by = tf.random.stateless_uniform([tf.shape(noise)[0]], seed, -limit, limit + 1, tf.int32)
-    return tf.map_fn(lambda one: tf.roll(one[0], one[1], 0), (noise, by), tf.float32)
+    length = noise.shape[1]
+    place = tf.math.floormod(tf.range(length) - by[:, None], length)
+    return tf.gather(noise, place, batch_dims=1)
+
+
+def shifted(
+    values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Shifts each clip in time by up to ``settings.shift_ms``.
+
+    Args:
+        values: Numbers [batch, length, ...], frames or blocks of samples.
+        seed: int [2].
+        settings: How far at most.
+        step_ms: Time from one frame or block to the next, ms.
+
+    Returns:
+        The shifted values, and bool [batch, length]: what comes from inside the clip.
+    """
+    limit, length = round(settings.shift_ms / step_ms), values.shape[1]
+    by = tf.random.stateless_uniform([tf.shape(values)[0]], seed, -limit, limit + 1, tf.int32)
+    place = tf.range(length) - by[:, None]
+    inside = (place >= 0) & (place < length)
+    return tf.gather(values, tf.clip_by_value(place, 0, length - 1), batch_dims=1), inside
 
 
 def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -222,11 +247,14 @@ def augment_samples(
     settings: Augmentation,
     sample_rate: int,
 ) -> tf.Tensor:
-    """Shifts, amplifies and mixes clips.
+    """Shifts, amplifies and mixes clips; times are whole milliseconds.
+
+    Clips are moved in blocks of a millisecond, which is cheaper than sample by sample; what is
+    drawn for each clip becomes one factor, for each further operation is a pass over all samples.
 
     Args:
-        samples: float32 [batch, samples] in [-1, 1).
-        noise: float32 of the same shape.
+        samples: int16 [batch, samples].
+        noise: int16 of the same shape.
         silence: bool [batch]; such clips keep nothing but noise.
         seed: int [2].
         settings: What to do, and how much.
@@ -237,26 +265,23 @@ def augment_samples(
     """
     seeds = tf.random.experimental.stateless_split(seed, 5)
     batch, length = tf.shape(samples)[0], samples.shape[1]
-    limit = round(settings.shift_ms * sample_rate / 1000)
-    shift = tf.random.stateless_uniform([batch], seeds[0], 0, 2 * limit + 1, tf.int32)
-    padded = tf.pad(samples, [[0, 0], [limit, limit]])
-    # A loop over slices costs a third of a gather of single samples.
-    shifted = tf.map_fn(
-        lambda clip: tf.ensure_shape(clip[0][clip[1] : clip[1] + length], [length]),
-        (padded, shift),
-        fn_output_signature=tf.float32,
-    )
-    gain = tf.pow(10.0, gains_db(batch, seeds[1], settings) / 20.0)[:, None]
-    speech = tf.where(silence[:, None], 0.0, gain * shifted)
-    mixed_in = other_volumes(batch, seeds[3], settings)[:, None]
-    speech += tf.where(silence[:, None], 0.0, mixed_in * tf.roll(speech, 1, 0))
-    volume = volumes(silence, seeds[2], settings)[:, None]
-    noise = roll(noise, _beside(seeds[2]), settings, 1000 / sample_rate)
-    mixed = tf.clip_by_value(speech + volume * noise, -1.0, 1.0)
+    block = math.gcd(length, sample_rate // 1000)
+    in_blocks, step_ms = [batch, length // block, block], 1000 * block / sample_rate
+    speech, inside = shifted(tf.reshape(samples, in_blocks), seeds[0], settings, step_ms)
+    gain = tf.pow(10.0, gains_db(batch, seeds[1], settings) / 20.0) / _FULL_SCALE
+    gain = tf.where(silence, 0.0, gain)[:, None] * tf.cast(inside, tf.float32)
+    speech = gain[:, :, None] * tf.cast(speech, tf.float32)
+    if settings.mix_share:
+        mixed_in = tf.where(silence, 0.0, other_volumes(batch, seeds[3], settings))
+        speech += mixed_in[:, None, None] * tf.roll(speech, 1, 0)
+    noise = roll(tf.reshape(noise, in_blocks), _beside(seeds[2]), settings, step_ms)
+    volume = volumes(silence, seeds[2], settings) / _FULL_SCALE
+    mixed = speech + volume[:, None, None] * tf.cast(noise, tf.float32)
+    mixed = tf.clip_by_value(mixed, -1.0, 1.0)
     if settings.edge_share:
-        kept = edge_silence(batch, seeds[4], settings, length, 1000 / sample_rate)
-        mixed = tf.where(kept, mixed, 0.0)
-    return mixed
+        kept = edge_silence(batch, seeds[4], settings, length // block, step_ms)
+        mixed *= tf.cast(kept, tf.float32)[:, :, None]
+    return tf.reshape(mixed, [batch, length])
 
 
 def colour(

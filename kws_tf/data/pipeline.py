@@ -57,8 +57,8 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
     def from_samples(position, noise_position, silence, seed):
         seeds = tf.random.experimental.stateless_split(seed, 3)
         samples = augment.augment_samples(
-            tf.cast(tf.gather(clips, position), tf.float32) / 32768.0,
-            tf.cast(tf.gather(noise, noise_position), tf.float32) / 32768.0,
+            tf.gather(clips, position),
+            tf.gather(noise, noise_position),
             silence,
             seeds[0],
             settings,
