@@ -158,7 +158,9 @@ class TrainSettings:
     )
     warm_up_run: str = _option("", "run folder whose finished warm-up to take over")
     start_from: str = _option(
-        "", "run folder whose LSTM to begin the warm-up with, such as one of other words"
+        "",
+        "run folder whose LSTM to begin with, such as one of other words; with --float-epochs 0 "
+        "fine-tuning goes on from its quantized weights, perhaps in fewer bits",
     )
     teacher: tuple[str, ...] = _option(
         (), "run folders, separated by commas, whose float models' mean posterior to learn as well"

@@ -577,6 +577,27 @@ def test_a_warm_up_starts_from_another_run(finished, audio, tmp_path, words):
     assert (words == WORDS) == np.array_equal(*kernels)
 
 
+@pytest.mark.parametrize("begun_with", ["quantized", "float"])
+def test_fine_tuning_goes_on_from_another_run(finished, copy, audio, tmp_path, begun_with):
+    """With a learning rate of 0: its quantized weights if there are any, in fewer bits."""
+    if begun_with == "float":
+        copy.weights_file("quantized").unlink()
+    options = {"float_epochs": 0, "quantized_epochs": 1, "quantized_learning_rate": 0.0}
+    run = train(tmp_path / "run", audio, start_from=str(copy.path), weight_bits=3, **options)
+    before, after = finished[0].load_model(begun_with), run.load_model()
+    cells = [model.get_layer(spotter.LSTM).cell for model in (before, after)]
+    classifiers = [model.get_layer(spotter.CLASSIFIER) for model in (before, after)]
+    for theirs, mine in (cells, classifiers):
+        np.testing.assert_array_equal(theirs.kernel, mine.kernel)
+    np.testing.assert_array_equal(*(cell.recurrent_kernel for cell in cells))
+    theirs, mine = (
+        {name: float(clip) for name, clip in spotter.clips(model).items() if "kernel" in name}
+        for model in (finished[0].load_model(), after)
+    )
+    assert theirs.keys() == mine.keys()
+    assert all(theirs[name] != mine[name] for name in theirs)  # those of 8 bits, of 3
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
@@ -593,10 +614,7 @@ def test_start_from_a_run_of_another_shape_is_refused(finished, audio, tmp_path,
 
 def test_what_cannot_start_is_refused(finished, audio, tmp_path):
     start = str(finished[0].path)
-    for changes, what in (
-        ({"network": "teacher", "quantized_epochs": 0}, "this run a teacher"),
-        ({"float_epochs": 0}, "begins the float warm-up"),
-    ):
+    for changes, what in (({"network": "teacher", "quantized_epochs": 0}, "this run a teacher"),):
         with pytest.raises(KwsError, match=what):
             train(tmp_path / "run", audio, start_from=start, **changes)
 

@@ -1,7 +1,7 @@
 """Every experiment: its settings, and what has to be there before it. Imports no TensorFlow."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kws_tf import presets
 from kws_tf.audio.synthesis import ACCENTS, SynthesisSettings
@@ -225,73 +225,81 @@ def _bits() -> list[Experiment]:
 
 
 def _recipe() -> list[Experiment]:
-    """Short runs of 118 units, seed 0, each with one change, judged on validation clips."""
-    alone, muon = {"teacher": ()}, {"optimizer": "muon"}
+    """Short runs of the preset for 118 units, seed 0, each with one change.
+
+    They are judged on validation clips.
+    """
+    one, alone = {"teacher": TEACHERS[:1]}, {"teacher": ()}
     light = {"speed": 0.05, "warp": 0.04, "time_mask_ms": 60.0, "band_mask": 4, "noise_share": 0.6}
     strong = {"speed": 0.15, "warp": 0.12, "time_masks": 2, "band_masks": 2}
     warm_ups = {
         "base": {},
-        "Muon": {"train": muon},
-        "Muon, greatest learning rate 1e-3": {"train": muon | {"learning_rate": 1e-3}},
-        "Muon, decay 0.5": {"train": muon | {"matrix_decay": 0.5}},
-        "label smoothing taken off the teachers": {"train": {"sharp_teachers": True}},
+        "Adam": {"train": {"optimizer": "adam"}},
         "greatest learning rate 1e-3": {"train": {"learning_rate": 1e-3}},
         "greatest learning rate 6e-3": {"train": {"learning_rate": 6e-3}},
+        "Muon, decay 0.5": {"train": {"matrix_decay": 0.5}},
         "weight averaging, 0.99 a step": {"train": {"averaging": 0.99}},
-        "one teacher": {"train": {"teacher": TEACHERS[:1]}},
-        "teacher's share 0.7, labels 0.3": {"train": {"teacher_share": 0.7}},
+        "the teachers' label smoothing left on": {"train": {"sharp_teachers": False}},
+        "two teachers": {"train": {"teacher": TEACHERS[:2]}},
+        "teachers' share 0.7, labels 0.3": {"train": {"teacher_share": 0.7}},
         "no teacher": {"train": alone},
         "no teacher, no label smoothing": {"train": alone | {"label_smoothing": 0.0}},
         "no teacher, dropout 0.2": {"train": alone | {"dropout": 0.2}},
-        "no clips mixed in": {"augmentation": {"mix_share": 0.0}},
-        "no silent edges": {"augmentation": {"edge_share": 0.0}},
-        "unknown share 0.1": {"data": {"unknown_share": 0.1}},
-        "weaker speed, warp, masks and noise": {"augmentation": light},
-        "stronger speed, warp and masks": {"augmentation": strong},
-        "batches of 256": {"train": {"batch_size": 256}},
         "16 epochs": {"train": {"float_epochs": 16}},
         "quantized from the start": {"train": {"float_epochs": 0, "quantized_epochs": 8}},
+        # Teachers have to be asked anew where other clips are heard; one is asked sooner.
+        "one teacher": {"train": one},
+        "one teacher, batches of 128": {"train": one | {"batch_size": 128}},
+        "one teacher, noise as it is stored": {
+            "train": one,
+            "data": {"level_noise": False},
+            "augmentation": {"noise_roll_ms": 0.0},
+        },
+        "one teacher, no clips mixed in": {"train": one, "augmentation": {"mix_share": 0.0}},
+        "one teacher, no silent edges": {"train": one, "augmentation": {"edge_share": 0.0}},
+        "one teacher, unknown share 0.1": {"train": one, "data": {"unknown_share": 0.1}},
+        "one teacher, weaker speed, warp, masks and noise": {"train": one, "augmentation": light},
+        "one teacher, stronger speed, warp and masks": {"train": one, "augmentation": strong},
     }
+    begun = {"float_epochs": 0, "warm_up_run": ""}
+    few = {"quantized_learning_rate": 5e-4}
+    four = "4-bit weights, greatest learning rate 5e-4"
     fine_tunings = {
         "base": {},
-        "greatest learning rate 2e-3": {"quantized_learning_rate": 2e-3},
-        "greatest learning rate 1e-4": {"quantized_learning_rate": 1e-4},
+        "greatest learning rate 5e-4": {"quantized_learning_rate": 5e-4},
+        "greatest learning rate 3e-5": {"quantized_learning_rate": 3e-5},
+        "8 epochs": {"quantized_epochs": 8},
+        "fixed clips": {"pact": False},
         "clips begin at the largest magnitude": {"clip_percentile": 100.0},
         "clips begin at the 99.9th percentile": {"clip_percentile": 99.9},
-        "fixed clips": {"pact": False},
         "no penalty on clips": {"clip_l2": 0.0},
         "ten times the penalty on clips": {"clip_l2": 1e-3},
         "no penalty on hidden products": {"overflow_penalty": 0.0},
-        "8 epochs": {"quantized_epochs": 8},
+        four: few | {"weight_bits": 4},
+        "2-bit weights, greatest learning rate 5e-4, 6 epochs": few
+        | {"weight_bits": 2, "quantized_epochs": 6},
+        "2-bit weights gradually: 3 epochs more of the 4-bit ones": few
+        | begun
+        | {"weight_bits": 2, "start_from": _name("recipe-fine-tuning", four)},
     }
     short = {"float_epochs": 8, "quantized_epochs": 0}
-    trials = [("recipe-warm-up", row, short, changes) for row, changes in warm_ups.items()]
-    taken = {"warm_up_run": "118-pact-0"}
+    trials = [
+        ("recipe-warm-up", row, short | changes.get("train", {}), changes)
+        for row, changes in warm_ups.items()
+    ]
+    taken = {"warm_up_run": "118-muon-0"}
     trials += [
-        ("recipe-fine-tuning", row, taken, {"train": changes})
-        for row, changes in fine_tunings.items()
+        ("recipe-fine-tuning", row, taken | train, {}) for row, train in fine_tunings.items()
     ]
-    found = [
-        Experiment(
-            group,
-            row,
-            _name(group, row),
-            _settings(**common | changes.get("train", {})),
-            DataSettings(**_ADAM_DATA | changes.get("data", {})),
-            Augmentation(**_ADAM_AUGMENTATION | changes.get("augmentation", {})),
-            runtimes=(),
-            judged=True,
-        )
-        for group, row, common, changes in trials
-    ]
-    group = "recipe-fine-tuning"
-    for row, changes in {
-        "after Muon": {},
-        "after Muon, greatest learning rate 5e-4": {"quantized_learning_rate": 5e-4},
-    }.items():
-        settings = _of_preset("full", warm_up_run="118-muon-0", **changes)
+    found = []
+    for group, row, train, changes in trials:
+        train, data, augmentation = _of_preset("full", **train)
+        data = replace(data, **changes.get("data", {}))
+        augmentation = replace(augmentation, **changes.get("augmentation", {}))
         name = _name(group, row)
-        found.append(Experiment(group, row, name, *settings, runtimes=(), judged=True))
+        found.append(
+            Experiment(group, row, name, train, data, augmentation, runtimes=(), judged=True)
+        )
     return found
 
 

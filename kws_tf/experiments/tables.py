@@ -204,7 +204,7 @@ def pact_sentences(results: dict) -> str:
 
 def recipe_table(results: dict) -> str:
     """Returns what was tried for the recipe, warm-up and fine-tuning, best first."""
-    titles = {"recipe-warm-up": "8 epochs of warm-up", "recipe-fine-tuning": "4 of fine-tuning"}
+    titles = {"recipe-warm-up": "warm-up of 8 epochs", "recipe-fine-tuning": "3 of fine-tuning"}
     made = []
     for group, title in titles.items():
         rows = _of_group(results, group)

@@ -113,15 +113,21 @@ def clips(model: keras.Model) -> dict[str, tf.Variable]:
     }
 
 
-def carry_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies the LSTM's and the classifier's weights of a float spotter to a quantized one."""
-    lstm, cell = source.get_layer(LSTM).cell, target.get_layer(LSTM).cell
-    for name in ("kernel", "recurrent_kernel", "bias"):
-        getattr(cell, name).assign(getattr(lstm, name))
-    for name in ("kernel", "bias"):
-        getattr(target.get_layer(CLASSIFIER), name).assign(
-            getattr(source.get_layer(CLASSIFIER), name)
-        )
+def carry_weights(source: keras.Model, target: keras.Model, classifier: bool = True) -> None:
+    """Copies weights, but no clips, from one spotter to another; each is float or quantized.
+
+    Args:
+        source: Has the weights.
+        target: Gets them; of the same sizes.
+        classifier: Whether to copy the classifier's as well as the LSTM's.
+    """
+    cells = [model.get_layer(LSTM).cell for model in (source, target)]
+    parts = [(name, *cells) for name in ("kernel", "recurrent_kernel", "bias")]
+    if classifier:
+        layers = [model.get_layer(CLASSIFIER) for model in (source, target)]
+        parts += [(name, *layers) for name in ("kernel", "bias")]
+    for name, given, taking in parts:
+        getattr(taking, name).assign(getattr(given, name))
 
 
 def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: float = 99.99) -> None:

@@ -166,11 +166,6 @@ def train(
         raise KwsError("a teacher stays in float; give --quantized-epochs 0")
     if settings.network == "teacher" and settings.optimizer != "adam":
         raise KwsError("Muon is for the gates of an LSTM; give a teacher --optimizer adam")
-    if settings.start_from and not settings.float_epochs:
-        raise KwsError(
-            "--start-from begins the float warm-up, and there is none; give --float-epochs above "
-            '0, or --start-from ""'
-        )
     if not any(phases.values()):
         raise KwsError("there is nothing to train: give --float-epochs or --quantized-epochs")
     with run.exclusive():
@@ -254,11 +249,12 @@ def _fit_phase(
     fused.start_compiler()
     model = build_model(settings, front_end, classes, phase)
     first_rate = settings.learning_rate
-    if phase == "float" and settings.start_from and not first_epoch:
-        _start_from(open_run(settings.start_from), run, model)
+    begins_here = phase == "float" or not settings.float_epochs
+    if settings.start_from and begins_here and not first_epoch:
+        _start_from(open_run(settings.start_from), run, model, phase)
     if phase == "quantized":
         _begin_quantized(run, model, training, front_end, augmentation)
-        if settings.float_epochs:
+        if settings.float_epochs or settings.start_from:
             first_rate = settings.quantized_learning_rate
     cycle = min(epochs, settings.teacher_epochs) if teachers else epochs
 
@@ -395,12 +391,14 @@ def _checked_start(other: RunFolder, settings: TrainSettings, front_end):
     return front_end.normalised(heard.mean, heard.std)
 
 
-def _start_from(other: RunFolder, run: RunFolder, model) -> None:
-    """Gives a float model another run's LSTM, and its classifier where the classes are the same."""
-    source = other.load_model("float")
-    layers = [spotter.LSTM] + [spotter.CLASSIFIER] * (other.labels() == run.labels())
-    for layer in layers:
-        model.get_layer(layer).set_weights(source.get_layer(layer).get_weights())
+def _start_from(other: RunFolder, run: RunFolder, model, phase: str) -> None:
+    """Gives a model another run's LSTM, and its classifier where the classes are the same.
+
+    Fine-tuning without a warm-up goes on from the weights that the other's fine-tuning left.
+    """
+    theirs = phase if other.weights_file(phase).exists() else "float"
+    same_classes = other.labels() == run.labels()
+    spotter.carry_weights(other.load_model(theirs), model, classifier=same_classes)
 
 
 def _begin_quantized(run, model, training, front_end, augmentation) -> None:
