@@ -107,7 +107,7 @@ def test_a_result_of_another_plan_is_not_done(tmp_path):
     assert not runner.is_done(experiment, tmp_path)
     (folder / runner.RESULT).write_text("{}")
     assert runner.is_done(experiment, tmp_path)
-    settings = runner._sections(experiment)
+    settings = runner.planned_settings(experiment)
     (folder / "settings.json").write_text(json.dumps(settings | {"data_dir": "elsewhere"}))
     assert runner.is_done(experiment, tmp_path)
     settings["train"]["float_epochs"] += 1
@@ -321,4 +321,23 @@ def test_results_are_kept_and_read_without_the_runs(tmp_path):
     assert tables.load(kept) == dict.fromkeys(("teacher-0", "teacher-1"), named)
     (kept / "teacher-0.json").write_text("{")
     with pytest.raises(KwsError, match="damaged"):
+        tables.load(kept)
+
+
+def test_a_result_of_other_settings_is_neither_kept_nor_shown(tmp_path):
+    runs, kept = tmp_path / "runs", tmp_path / "results"
+    folder = runs / "teacher-0"
+    folder.mkdir(parents=True)
+    (folder / runner.RESULT).write_text(json.dumps({"seed": 0}))
+    planned = runner.planned_settings(plan.experiments()["teacher-0"])
+    other = planned | {"train": planned["train"] | {"float_epochs": 3}}
+    (folder / "settings.json").write_text(json.dumps(other))
+    with pytest.raises(KwsError, match="other settings than the plan"):
+        tables.collect(runs, kept)
+    (folder / "settings.json").write_text(json.dumps(planned))
+    assert tables.collect(runs, kept) == 1
+    assert tables.load(kept)["teacher-0"]["settings"]["train"]["float_epochs"] == 40
+    text = (kept / "teacher-0.json").read_text()
+    (kept / "teacher-0.json").write_text(text.replace('"float_epochs": 40', '"float_epochs": 3'))
+    with pytest.raises(KwsError, match=r"remove it, and run .* --only teacher-0"):
         tables.load(kept)

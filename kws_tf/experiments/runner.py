@@ -96,7 +96,7 @@ def is_done(experiment: Experiment, root: Path) -> bool:
     if not (root / experiment.name / RESULT).exists():
         return False
     saved = root / experiment.name / "settings.json"
-    if saved.exists() and _as_planned(read_json(saved)) != _as_planned(_sections(experiment)):
+    if saved.exists() and not is_as_planned(experiment, read_json(saved)):
         raise KwsError(
             f"{saved.parent} is the result of other settings than the plan now has; move it away "
             "to run it anew, and what was made of it"
@@ -104,15 +104,21 @@ def is_done(experiment: Experiment, root: Path) -> bool:
     return True
 
 
-def _sections(experiment: Experiment) -> dict:
-    sections = {name: getattr(experiment, name) for name in _SECTIONS}
+def is_as_planned(experiment: Experiment, saved: dict) -> bool:
+    """Tells whether saved settings are an experiment's; one that was not saved has its default."""
+    return settings_of(saved) == planned_settings(experiment)
+
+
+def planned_settings(experiment: Experiment) -> dict[str, dict]:
+    """Returns all settings of an experiment, as ``settings_of`` does those of a run."""
+    return settings_of({name: as_json(getattr(experiment, name)) for name in _SECTIONS})
+
+
+def settings_of(saved: dict) -> dict[str, dict]:
+    """Returns all settings of a run's ``settings.json``, without places of other runs and data."""
+    sections = {name: from_json(kind, saved.get(name, {})) for name, kind in _SECTIONS.items()}
+    sections["train"] = by_name(sections["train"])
     return {name: as_json(section) for name, section in sections.items()}
-
-
-def _as_planned(saved: dict) -> list:
-    """Returns saved settings without the places of other runs and the data."""
-    sections = [from_json(kind, saved.get(name, {})) for name, kind in _SECTIONS.items()]
-    return [by_name(sections[0]), *sections[1:]]
 
 
 def _ready(experiment: Experiment, root: Path) -> bool:

@@ -15,7 +15,7 @@ from kws_tf.experiments.plan import (
     experiments,
     mixing_row,
 )
-from kws_tf.experiments.runner import RESULT
+from kws_tf.experiments.runner import RESULT, is_as_planned, is_done, settings_of
 from kws_tf.files import write_bytes, write_json
 from kws_tf.training.run_folder import read_json
 
@@ -71,6 +71,8 @@ PEERS = (
 def collect(root: Path, kept: Path) -> int:
     """Copies the results of finished experiments to where they are kept, a JSON file each.
 
+    Each gets the settings of its run.
+
     Args:
         root: Folder of the run folders; it need not exist.
         kept: Where to.
@@ -79,12 +81,17 @@ def collect(root: Path, kept: Path) -> int:
         How many there are.
 
     Raises:
-        KwsError: If a result is damaged.
+        KwsError: If a result is damaged, or that of other settings than the plan's.
     """
-    Path(kept).mkdir(parents=True, exist_ok=True)
-    found = [name for name in experiments() if (Path(root) / name / RESULT).exists()]
+    root, kept = Path(root), Path(kept)
+    kept.mkdir(parents=True, exist_ok=True)
+    found = [name for name, experiment in experiments().items() if is_done(experiment, root)]
     for name in found:
-        write_json(Path(kept) / f"{name}.json", read_json(Path(root) / name / RESULT))
+        result = read_json(root / name / RESULT)
+        settings = root / name / "settings.json"
+        if settings.exists():
+            result["settings"] = settings_of(read_json(settings))
+        write_json(kept / f"{name}.json", result)
     return len(found)
 
 
@@ -92,14 +99,20 @@ def load(kept: Path) -> dict[str, dict]:
     """Returns the results that are kept, by experiment, in the order and the words of the plan.
 
     Raises:
-        KwsError: If there are none, or one is damaged.
+        KwsError: If there are none, or one is damaged or says that it is of other settings.
     """
     found = {}
     for name, experiment in experiments().items():
         path = Path(kept) / f"{name}.json"
-        if path.exists():
-            named = {"group": experiment.group, "row": experiment.row}
-            found[name] = read_json(path) | named
+        if not path.exists():
+            continue
+        result = read_json(path)
+        if "settings" in result and not is_as_planned(experiment, result["settings"]):
+            raise KwsError(
+                f"{path} is the result of other settings than the plan now has; remove it, and "
+                f"run scripts/run_experiments.py --only {name}"
+            )
+        found[name] = result | {"group": experiment.group, "row": experiment.row}
     if not found:
         raise KwsError(f"{kept} has no results; run scripts/run_experiments.py first")
     return found
