@@ -4,8 +4,12 @@ The time of training steps on the input pipeline's batches against that of steps
 batches repeated: what the pipeline adds, the cores that it takes from the step included. The
 batches are those of scripts/train.py's preset of the ten words, without what teachers say of them.
 Without folders the clips are random, of the same shapes; features and augmentation cost the same.
+
+The preset's teachers hear some epochs, which then come again from memory; a row of the whole
+warm-up counts the epochs of both kinds.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import _measure
@@ -17,6 +21,7 @@ from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 BAR = 0.2
 PHASES = ("float", "quantized")
 PRESET = "full"
+AGAIN = "heard again"
 
 
 def main() -> None:
@@ -105,11 +110,19 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
     step = _training.compiled_step(build_model(settings, shape, classes, phase), settings, phase)
     targets = smoothed_targets(classes, settings.label_smoothing)
     augmentation = presets.settings(Augmentation, PRESET)
-    datasets = {
+    batches = {
         name: pipeline.training_batches(
             examples, shape, data, augmentation, settings.batch_size, settings.seed
-        ).dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
+        )
         for name, examples in sources.items()
+    }
+    datasets = {name: one.dataset for name, one in batches.items()}
+    # So few that the steps before the clock starts make them all.
+    few = replace(batches["records"], steps=options.settle)
+    datasets[AGAIN] = pipeline.heard_again(few, 1)
+    datasets = {
+        name: dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
+        for name, dataset in datasets.items()
     }
     batch = next(iter(datasets["records"]))
     datasets["one batch repeated"] = tf.data.Dataset.from_tensors(batch).repeat()
@@ -124,6 +137,14 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
         {name: lambda d=dataset: seconds(d) for name, dataset in datasets.items()}, options.repeats
     )
     fixed = times["one batch repeated"]
+    preset = presets.settings(TrainSettings, PRESET)
+    made, epochs = preset.teacher_epochs, preset.float_epochs
+    if phase == "float":
+        for name in sources:
+            times[f"{name}, {made} of {epochs} epochs, the rest again"] = [
+                (made * first + (epochs - made) * again) / epochs
+                for first, again in zip(times[name], times[AGAIN], strict=True)
+            ]
     rows = []
     for name, taken in times.items():
         share = None if taken is fixed else 1 - _measure.median_ratio(fixed, taken)

@@ -170,7 +170,9 @@ class TrainSettings:
         False, "take off a teacher's posterior the label smoothing that it was trained with"
     )
     teacher_epochs: int = _option(
-        20, "epochs of augmented clips that the teachers see; then these come again", 1
+        20,
+        "epochs of augmented clips that the teachers see; then these come again, kept in memory",
+        1,
     )
     product_dtype: str = _option(
         "float32",

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,25 @@ def test_same_seed_same_batches_and_resumed_is_uninterrupted():
     assert np.any(other[0] != once[0][0])
     # The same clips meet other augmentation in the next epoch.
     assert not {x.tobytes() for x, _ in once[:steps]} & {x.tobytes() for x, _ in once[steps:]}
+
+
+def test_epochs_are_made_once_and_heard_again():
+    made = []
+
+    def batch_after_batch():
+        while True:
+            made.append(np.random.default_rng(len(made)).normal(size=(2, 49, 40)))
+            yield made[-1], np.full(2, len(made))
+
+    types = tf.TensorSpec([2, 49, 40], tf.float32), tf.TensorSpec([2], tf.int64)
+    dataset = tf.data.Dataset.from_generator(batch_after_batch, output_signature=types)
+    again = pipeline.heard_again(pipeline.Batches(dataset, steps=2, clips=4), epochs=3)
+    heard = list(again.take(15).as_numpy_iterator())
+    assert len(made) <= 7  # tf.data asks for one that it does not take
+    for number, (features, labels) in enumerate(heard):
+        assert features.dtype == np.float32
+        np.testing.assert_allclose(features, made[number % 6], rtol=2**-10, atol=1e-6)
+        np.testing.assert_array_equal(labels, number % 6 + 1)
 
 
 def test_the_remainder_of_an_epoch_is_left_out():

@@ -264,7 +264,7 @@ def _fit_phase(
         )
 
     batches = batches_from(first_epoch)
-    dataset = batches.dataset
+    dataset = batches.dataset if cycle == epochs else pipeline.heard_again(batches, cycle)
     if teachers:
         heard = teachers[0].front_end()  # of the same frames, perhaps in other features
         first, _ = next(batches_from(0, heard).dataset.take(1).as_numpy_iterator())
