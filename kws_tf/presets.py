@@ -23,9 +23,6 @@ _FEW_CLIPS = {
     "start_from": OTHER_WORDS,
 }
 
-_LARGEST_OF_FULL = 200
-"""Hidden units up to which the recipe of 118 fits better than that of 344."""
-
 _EDGES = {"edge_share": 0.25}
 
 # Background noise as loud as it was recorded, from any place of it.
@@ -37,6 +34,7 @@ _PATIENT = (
     | _LEVEL
     | {
         "batch_size": 64,
+        "float_epochs": 40,
         "optimizer": "muon",
         "unknown_share": 0.3,
         "mix_share": 0.5,
@@ -50,10 +48,10 @@ _PATIENT = (
 )
 
 PRESETS: dict[str, dict] = {
-    # The ten words of the benchmark: the recipes of the results, with the committed teachers.
-    "full": _PATIENT | {"float_epochs": 40},
-    "full-344": _PATIENT | {"hidden": 344, "float_epochs": 24},
-    # A run of either, trained on: --start-from RUN, and --hidden 344 where it has them.
+    # The ten words of the benchmark: the recipe of the results, with the committed teachers.
+    "full": _PATIENT,
+    "full-344": _PATIENT | {"hidden": 344},
+    # A run of it, trained on: --start-from RUN, and --hidden 344 where it has them.
     "second": _PATIENT | {"float_epochs": 12, "learning_rate": 1.5e-3},
     # Other words, of which there are recordings enough.
     "untaught": _EDGES | {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10},
@@ -79,24 +77,19 @@ def settings(settings_class, preset: str, **changes):
     return settings_class(**(chosen | changes))
 
 
-def fitting(
-    data: DataSettings, synthetic: bool, network: str = "lstm", hidden: int = TrainSettings().hidden
-) -> str:
+def fitting(data: DataSettings, synthetic: bool, network: str = "lstm") -> str:
     """Returns the name of the preset for a task.
 
     Args:
         data: The words and the front end.
         synthetic: Whether speech is synthesised because there are no or few recordings.
         network: ``lstm`` or ``teacher``.
-        hidden: Hidden units.
     """
     if network == "teacher":
         return "teacher"
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
-    if not _teachers_know(data):
-        return "untaught"
-    return "full" if hidden <= _LARGEST_OF_FULL else "full-344"
+    return "full" if _teachers_know(data) else "untaught"
 
 
 def defaults(preset: str, data: DataSettings, hidden: int) -> dict:

@@ -54,9 +54,7 @@ def main() -> None:
     from kws_tf.data.locate import training_data
 
     source = training_data(options.data_dir, options.download, data)
-    preset = options.preset or presets.fitting(
-        data, source.synthetic, options.network, options.hidden
-    )
+    preset = options.preset or presets.fitting(data, source.synthetic, options.network)
     defaults = presets.defaults(preset, data, options.hidden)
     print(f"preset {preset}: {presets.as_options(defaults)}", flush=True)
     parser.set_defaults(**defaults)

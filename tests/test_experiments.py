@@ -33,11 +33,11 @@ def test_every_group_has_experiments():
 
 @pytest.mark.parametrize(
     ("group", "kinds"),
-    [("main", ("PACT", "fixed", "PACT, second round")), ("adam", ("PACT, Adam", "fixed, Adam"))],
+    [("main", ("PACT", "fixed")), ("earlier", ("PACT, Adam", "fixed, Adam"))],
 )
 def test_the_main_table_is_complete(group, kinds):
     main = [e for e in plan.experiments().values() if e.group == group]
-    assert {e.row for e in main} == {
+    assert {e.row for e in main} >= {
         f"{units} units, {kind}" for units in (118, 344) for kind in kinds
     }
     assert all(sum(e.row == row.row for e in main) == 3 for row in main)
@@ -59,8 +59,8 @@ def test_a_warm_up_that_is_shared_is_the_same():
 def test_chosen_brings_what_is_needed():
     names = [e.name for e in plan.chosen((), ["344-fixed-1"])]
     assert names == ["teacher-0", "teacher-1", "344-pact-1", "344-fixed-1"]
-    names = [e.name for e in plan.chosen((), ["344-muon-fixed-1"])]
-    assert names == [*plan.TEACHERS, "344-muon-1", "344-muon-fixed-1"]
+    names = [e.name for e in plan.chosen((), ["344-long-fixed-1"])]
+    assert names == [*plan.TEACHERS, "344-long-1", "344-long-fixed-1"]
     with pytest.raises(KwsError, match="no experiment 'none'"):
         plan.chosen((), ["none"])
 

@@ -164,11 +164,6 @@ def test_few_clips_start_from_a_run_that_fits(hidden, changes, starts):
     assert open_run(presets.OTHER_WORDS).train_settings().hidden == 118
 
 
-def test_many_units_have_a_recipe_of_their_own():
-    chosen = [presets.fitting(DataSettings(), False, hidden=units) for units in (64, 118, 344, 512)]
-    assert chosen == ["full", "full", "full-344", "full-344"]
-
-
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_the_options_of_a_preset_can_be_pasted(preset):
     parser = cli.parser("")

@@ -36,7 +36,8 @@ _ALONE = {
     200: {"float_epochs": 30, "quantized_epochs": 8},
 }
 _HALF_AMERICAN = (*ACCENTS, *["en-us"] * (len(ACCENTS) - 2))
-_UNITS = {118: "full", 344: "full-344"}
+_TRIALS = {118: "118-muon", 344: "344-long"}
+"""Hidden units, and what the trials of the preset's recipe are called."""
 # The recipe that most rows were trained with, as it was before that of the presets.
 _ADAM = {
     "batch_size": 64,
@@ -138,35 +139,35 @@ def _teachers() -> list[Experiment]:
 
 
 def _main() -> list[Experiment]:
-    """The recipe of the presets, and what training on gives."""
+    """The recipe of the preset."""
     found = []
     for seed in SEEDS:
-        settings = _of_preset("full-344", seed=seed, float_epochs=40)
-        row = "344 units, PACT, 40 epochs"
-        found.append(Experiment("main", row, f"344-long-{seed}", *settings))
-        for units in _UNITS:
-            trained = f"{units}-muon-{seed}"
+        for units, name in _TRIALS.items():
+            trained = f"{name}-{seed}"
             fixed = {"pact": False, "warm_up_run": trained}
-            for clips, name, preset, changes in (
-                ("PACT", trained, _UNITS[units], {}),
-                ("fixed", f"{units}-muon-fixed-{seed}", _UNITS[units], fixed),
-                (
-                    "PACT, second round",
-                    f"{units}-muon-second-{seed}",
-                    "second",
-                    {"start_from": trained},
-                ),
+            for clips, trial, changes in (
+                ("PACT", trained, {}),
+                ("fixed", f"{name}-fixed-{seed}", fixed),
             ):
-                settings = _of_preset(preset, seed=seed, hidden=units, **changes)
-                found.append(Experiment("main", f"{units} units, {clips}", name, *settings))
+                settings = _of_preset("full", seed=seed, hidden=units, **changes)
+                found.append(Experiment("main", f"{units} units, {clips}", trial, *settings))
     return found
 
 
-def _adam() -> list[Experiment]:
-    """The recipe before, its other front end and the original's scheme."""
+def _earlier() -> list[Experiment]:
+    """Recipes before: a shorter one, with Adam, its other front end and the original's scheme."""
     found = []
     for seed in SEEDS:
-        for units in _UNITS:
+        short = f"344-muon-{seed}"
+        for row, name, preset, changes in (
+            ("", short, "full", {"float_epochs": 24}),
+            (", second round", f"344-muon-second-{seed}", "second", {"start_from": short}),
+        ):
+            settings = _of_preset(preset, seed=seed, hidden=344, **changes)
+            row = f"344 units, PACT, 24 epochs{row}"
+            found.append(Experiment("earlier", row, name, *settings))
+    for seed in SEEDS:
+        for units in _TRIALS:
             trained = f"{units}-pact-{seed}"
             for clips, changes in (
                 ("PACT", {}),
@@ -175,7 +176,7 @@ def _adam() -> list[Experiment]:
                 row = f"{units} units, {clips}, Adam"
                 name = f"{units}-{clips.lower()}-{seed}"
                 settings = _settings(units, seed=seed, **changes)
-                found.append(Experiment("adam", row, name, settings, **_FULL))
+                found.append(Experiment("earlier", row, name, settings, **_FULL))
     for seed in SEEDS:
         found.append(
             Experiment(
@@ -435,7 +436,7 @@ def experiments() -> dict[str, Experiment]:
     found = [
         *_teachers(),
         *_main(),
-        *_adam(),
+        *_earlier(),
         *_bits(),
         *_recipe(),
         *_transfer(),
@@ -445,7 +446,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 GROUPS = (
-    *("teachers", "main", "adam", "mfcc", "paper", "bits"),
+    *("teachers", "main", "earlier", "mfcc", "paper", "bits"),
     *("recipe-warm-up", "recipe-fine-tuning"),
     *("transfer-start", "transfer", "mixing-share", "mixing"),
 )

@@ -134,7 +134,7 @@ def _share(correct: int, n: int) -> str:
 
 def main_table(results: dict) -> str:
     """Returns the main table: a line a trial, and the mean of each configuration."""
-    rows = _of_group(results, "main", "adam", "mfcc", "paper")
+    rows = _of_group(results, "main", "earlier", "mfcc", "paper")
     if not rows:
         return _NOT_YET
     lines = [
@@ -173,7 +173,7 @@ def _means(trials: list[dict]) -> str:
 def comparison_table(results: dict) -> str:
     """Returns our means beside the original's and the peers' figures."""
     lines = ["| model | int8 accuracy, % | file | source |", "|---|---|---|---|"]
-    for row, trials in _of_group(results, "main", "adam", "mfcc").items():
+    for row, trials in _of_group(results, "main", "earlier", "mfcc").items():
         shares = [100 * t["correct"]["tflite"] / t["n"] for t in trials]
         low, high = min(shares), max(shares)
         lines.append(
@@ -193,7 +193,7 @@ def comparison_table(results: dict) -> str:
 def pact_sentences(results: dict) -> str:
     """Says, for each size, whether trained and fixed clips differ at these trials."""
     sentences = []
-    rows = _of_group(results, "main", "adam")
+    rows = _of_group(results, "main", "earlier")
     for what in ("118 units", "344 units", "118 units, Adam", "344 units, Adam"):
         pairs = {}
         units, *recipe = what.split(", ")
