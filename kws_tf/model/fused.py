@@ -8,7 +8,9 @@ a fraction of the cost:
   rounding instead of a division, a rounding and a multiplication;
 * what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
   for proofs and stays op by op;
-* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept;
+* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept, and it is
+  read where it lies, step by step;
+* the input's products are requantized inside of the loop, while they are in the cache;
 * the gradient of the recurrent kernel is one product over all steps after the loop;
 * the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
   quantized forward products never are: they are exact.
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kws_tf.model import runtimes
-from kws_tf.model.exact_matmul import away_from_zero, requantization
+from kws_tf.model.exact_matmul import away_from_zero, integer_matmul, requantization
 from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
@@ -56,15 +58,19 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
     Returns:
         float32 [steps, batch, units], the hidden states.
     """
+    units = input_products.shape[2] // 4
+    gain = tf.repeat(tf.constant([1.0, 1.0, 2.0, 1.0], input_products.dtype), units)
 
     @_compiled(input_products.dtype)
     def activate(product, input_product, state):
-        z = tf.cast(product, input_product.dtype) + input_product
-        i, f, c, o = tf.split(z, 4, axis=1)
-        i, f, c, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(c), tf.sigmoid(o)
+        # tanh(x) = 2 sigmoid(2 x) - 1, so that one function serves all gates.
+        gates = tf.sigmoid((tf.cast(product, input_product.dtype) + input_product) * gain)
+        gates = gates * gain - (gain - 1.0)
+        i, f, c, o = tf.split(gates, 4, axis=1)
         state = f * state + i * c
         tanh_state = tf.tanh(state)
-        return tf.concat([i, f, c, o], 1), state, tanh_state, o * tanh_state
+        hidden = o * tanh_state
+        return gates, state, tanh_state, hidden, hidden
 
     @tf.custom_gradient
     def run(products, recurrent):
@@ -73,7 +79,7 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
         def multiply(hidden):
             return tf.matmul(tf.cast(hidden, product_dtype), factor)
 
-        hiddens, *kept = _forward(products, multiply, activate)
+        hiddens, kept = _forward(products, multiply, activate)
 
         def gradient(upstream):
             return _backward(upstream, hiddens, kept, recurrent, _Formats(), product_dtype)[:2]
@@ -83,11 +89,26 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
     return run(input_products, recurrent)
 
 
-def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
+def input_totals(inputs: tf.Tensor, cell) -> tf.Tensor:
+    """Returns input x kernel + bias as integers: ``cell.input_product`` before it is requantized.
+
+    Args:
+        inputs: float32 [batch, input], real numbers.
+        cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
+
+    Returns:
+        float32 [batch, 4 units], integers.
+    """
+    kernel, kernel_scale = cell.kernel_weights()
+    inputs = cell.quantize("input", inputs)
+    return integer_matmul(inputs, kernel, cell.scale("input"), kernel_scale, cell.bias)
+
+
+def lstm(totals: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
     """Runs the quantized LSTM from the products of the inputs.
 
     Args:
-        input_products: float32 [steps, batch, 4 units], from ``cell.input_product``.
+        totals: float32 [steps, batch, 4 units], from ``input_totals``.
         cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
         gradient_dtype: Type of the gradient's products, ``float32`` or ``bfloat16``.
 
@@ -95,11 +116,12 @@ def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf
         float32 [steps, batch, units], the fake-quantized hidden states.
     """
     recurrent, recurrent_scale = cell.recurrent_weights()
+    input_scale, (_, kernel_scale) = cell.scale("input"), cell.kernel_weights()
     hidden_scale = cell.scale("hidden")
     cell_scale = cell.scale("cell")
     cell_limit = cell.quantizers["cell"].limit(cell._clips["cell"])
     hidden_quantizer = cell.quantizers["hidden"]
-    dtype = input_products.dtype
+    dtype = totals.dtype
     gates_of, tanh_of_cell = runtimes.fused_activations(
         cell.runtime, cell.units, cell_scale, dtype.name
     )
@@ -107,14 +129,15 @@ def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf
     hidden_product = (lambda x: x) if cell.runtime == "tflite" else _int16
 
     @tf.custom_gradient
-    def run(products, recurrent, hidden_clip, cell_clip):
+    def run(totals, recurrent, hidden_clip, cell_clip):
         integers = tf.round(recurrent / recurrent_scale)
 
         def factor(value):
             wanted = runtimes.FACTOR_DTYPE.get(cell.runtime, dtype)
             return tf.cast(tf.cast(value, wanted), dtype)
 
-        first, second = requantization(factor(hidden_scale * recurrent_scale * _Q12))
+        of_hidden = requantization(factor(hidden_scale * recurrent_scale * _Q12))
+        of_input = requantization(factor(input_scale * kernel_scale * _Q12))
         away = away_from_zero(dtype)
         # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
         # hold them to the bit that this would matter for.
@@ -125,25 +148,23 @@ def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf
         output_scale = away * factor(2.0**-30 / hidden_scale)
         low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
 
+        def requantize(total, first, second):
+            return tf.round(tf.round(total * first) * second)
+
         @_compiled(dtype)
-        def activate(total, input_product, state):
-            product = tf.round(tf.round(total * first) * second)
-            gates = gates_of(_int16(hidden_product(product) + input_product * _Q12))
+        def activate(total, input_total, state):
+            product = hidden_product(requantize(total, *of_hidden))
+            gates = gates_of(_int16(product + _int16(requantize(input_total, *of_input))))
             i, f, c, o = tf.split(gates, 4, axis=1)
             state = tf.round(halved(f * state) * kept_scale) + tf.round(
                 halved(i * c) * written_scale
             )
             state = _limit(state, -cell_limit, cell_limit)
             tanh_state = tanh_of_cell(state)
-            return (
-                gates,
-                state,
-                tanh_state,
-                _limit(tf.round(o * tanh_state * output_scale), low, high),
-            )
+            hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
+            return gates, state, tanh_state, hidden, hidden * hidden_scale
 
-        hiddens, *kept = _forward(products, lambda hidden: tf.matmul(hidden, integers), activate)
-        hiddens *= hidden_scale
+        hiddens, kept = _forward(totals, lambda hidden: tf.matmul(hidden, integers), activate)
         formats = _Formats(1 / _Q15, cell_scale, cell_limit, hidden_clip)
 
         def gradient(upstream):
@@ -151,7 +172,7 @@ def lstm(input_products: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf
 
         return hiddens, gradient
 
-    return run(input_products, recurrent, cell.clip("hidden"), cell.clip("cell"))
+    return run(totals, recurrent, cell.clip("hidden"), cell.clip("cell"))
 
 
 def _compiled(dtype):
@@ -175,31 +196,43 @@ def _forward(input_products, multiply, activate):
         input_products: [steps, batch, 4 units].
         multiply: Hidden state to its product with the recurrent kernel.
         activate: That product, the input's and the cell state to gates, new cell state, its tanh
-            and the new hidden state.
+            and the new hidden state, as the next step takes it and as a real number.
 
     Returns:
-        Hidden states, gates, cell states and their tanhs of all steps.
+        The hidden states of all steps as real numbers, [steps, batch, units], and what the
+        gradient needs: arrays of gates, tanhs and cell states; of the last with one before the
+        first step.
     """
     dtype, steps = input_products.dtype, input_products.shape[0]
     units = input_products.shape[2] // 4
     zeros = tf.zeros([tf.shape(input_products)[1], units], dtype)
-    sizes = (units, 4 * units, units, units)
-    arrays = tuple(tf.TensorArray(dtype, steps, element_shape=[None, size]) for size in sizes)
 
-    def step(t, hidden, state, arrays):
-        gates, state, tanh_state, hidden = activate(multiply(hidden), input_products[t], state)
-        values = (hidden, gates, state, tanh_state)
-        written = tuple(array.write(t, v) for array, v in zip(arrays, values, strict=True))
-        return t + 1, hidden, state, written
+    def array(size, length=steps):
+        return tf.TensorArray(dtype, length, element_shape=[None, size], clear_after_read=False)
 
-    *_, arrays = tf.while_loop(
+    arrays = (array(units), array(4 * units), array(units), array(units, steps + 1).write(0, zeros))
+
+    def step(t, hidden, state, hiddens, gates, tanhs, states):
+        product = multiply(hidden)
+        gates_now, state, tanh_state, hidden, output = activate(product, input_products[t], state)
+        return (
+            t + 1,
+            hidden,
+            state,
+            hiddens.write(t, output),
+            gates.write(t, gates_now),
+            tanhs.write(t, tanh_state),
+            states.write(t + 1, state),
+        )
+
+    *_, hiddens, gates, tanhs, states = tf.while_loop(
         lambda t, *_: t < steps,
         step,
-        (0, zeros, zeros, arrays),
+        (0, zeros, zeros, *arrays),
         maximum_iterations=steps,
         parallel_iterations=1,
     )
-    return [array.stack() for array in arrays]
+    return hiddens.stack(), (gates, tanhs, states)
 
 
 def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dtype: str):
@@ -208,12 +241,11 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
     Returns:
         Gradients of the input products, the recurrent kernel, the hidden and the cell clip.
     """
-    gates, states, tanhs = kept
-    steps, units = states.shape[0], states.shape[2]
-    dtype = states.dtype
+    gates, tanhs, states = kept
+    steps, units = hiddens.shape[0], hiddens.shape[2]
+    dtype = hiddens.dtype
     product_dtype = tf.as_dtype(product_dtype) if dtype == tf.float32 else dtype
-    zeros = tf.zeros_like(states[0])
-    previous_states = tf.concat([zeros[None], states[:-1]], 0)
+    zeros = tf.zeros_like(hiddens[0])
     factor = tf.cast(recurrent, product_dtype)
 
     def through_clip(value, limit, d_value, closed):
@@ -235,22 +267,26 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
         )
         d_state = d_state + d_hidden * o * (1.0 - tanh_state * tanh_state)
         d_state, d_cell_clip = through_clip(state, formats.cell_limit, d_state, closed=False)
-        d_z = tf.concat(
-            [
-                d_state * c * (i * (1.0 - i)),
-                d_state * (previous * formats.cell_scale) * (f * (1.0 - f)),
-                d_state * i * (1.0 - c * c),
-                d_hidden * tanh_state * (o * (1.0 - o)),
-            ],
-            1,
-        )
-        d_clips = tf.stack([d_hidden_clip, d_cell_clip])
-        return tf.cast(d_z, product_dtype), d_state * f, tf.cast(d_clips, dtype)
+        d_z = [
+            d_state * c * (i * (1.0 - i)),
+            d_state * (previous * formats.cell_scale) * (f * (1.0 - f)),
+            d_state * i * (1.0 - c * c),
+            d_hidden * tanh_state * (o * (1.0 - o)),
+        ]
+        d_clips = tf.cast(tf.stack([d_hidden_clip, d_cell_clip]), dtype)
+        return [tf.cast(part, product_dtype) for part in d_z], d_state * f, d_clips
 
     def step(t, d_hidden, d_state, d_gates, d_clips):
         d_z, d_state, d_clips_now = step_back(
-            gates[t], states[t], tanhs[t], previous_states[t], upstream[t], d_hidden, d_state
+            gates.read(t),
+            states.read(t + 1),
+            tanhs.read(t),
+            states.read(t),
+            upstream[t],
+            d_hidden,
+            d_state,
         )
+        d_z = tf.concat(d_z, 1)  # here, for XLA would ask which part it is of each number
         d_hidden = tf.matmul(d_z, factor, transpose_b=True)
         return t - 1, d_hidden, d_state, d_gates.write(t, d_z), d_clips + d_clips_now
 
@@ -260,10 +296,9 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
         lambda t, *_: t >= 0, step, loop, maximum_iterations=steps, parallel_iterations=1
     )
     d_gates = d_gates.stack()
-    previous_hiddens = tf.cast(tf.concat([zeros[None], hiddens[:-1]], 0), product_dtype)
-    d_recurrent = tf.matmul(
-        tf.reshape(previous_hiddens, [-1, units]),
-        tf.reshape(d_gates, [-1, 4 * units]),
+    d_recurrent = tf.matmul(  # the first step's hidden state is 0
+        tf.reshape(tf.cast(hiddens[:-1], product_dtype), [-1, units]),
+        tf.reshape(d_gates[1:], [-1, 4 * units]),
         transpose_a=True,
     )
     return tf.cast(d_gates, dtype), tf.cast(d_recurrent, dtype), d_clips[0], d_clips[1]

@@ -113,7 +113,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
         Args:
             inputs: float32 [batch, input]; any number of steps can be computed at once.
         """
-        kernel, kernel_scale = self._quantized_matrix("kernel", self.kernel)
+        kernel, kernel_scale = self.kernel_weights()
         product = exact_matmul(
             self.quantize("input", inputs),
             kernel,
@@ -124,6 +124,10 @@ class QuantizedLSTMCell(keras.layers.Layer):
             runtimes.FACTOR_DTYPE.get(self.runtime),
         )
         return self.quantize("input_product", product)
+
+    def kernel_weights(self):
+        """Returns the quantized kernel and its scale, float32 [4 units] or ``None``."""
+        return self._quantized_matrix("kernel", self.kernel)
 
     def recurrent_weights(self):
         """Returns the quantized recurrent kernel and its scale, float32 [4 units] or ``None``."""
@@ -281,13 +285,18 @@ class QuantizedLSTM(keras.layers.Layer):
         batch = tf.shape(inputs)[0]
         # Time first, so that a step's slice is contiguous; all steps' products are one product.
         flat = tf.reshape(tf.transpose(inputs, [1, 0, 2]), [-1, features])
-        products = tf.reshape(cell.input_product(flat), [steps, batch, 4 * cell.units])
+
+        def by_step(products):
+            return tf.reshape(products, [steps, batch, 4 * cell.units])
+
         if self.fast and self.deploys:
-            outputs = fused.lstm(products, cell, self.product_dtype)
+            outputs = fused.lstm(by_step(fused.input_totals(flat, cell)), cell, self.product_dtype)
         elif self.fast and not cell.quantizers:
             product_dtype = self.product_dtype if training else self.dtype
+            products = by_step(cell.input_product(flat))
             outputs = fused.plain_lstm(products, cell.recurrent_kernel, product_dtype)
         else:
+            products = by_step(cell.input_product(flat))
             recurrent_weights = cell.recurrent_weights()
             zeros = tf.zeros([batch, cell.units], inputs.dtype)
 
@@ -302,17 +311,22 @@ class QuantizedLSTM(keras.layers.Layer):
             self.add_loss(self.overflow_penalty * self._overflow(outputs))
         if self.return_sequences:
             return tf.transpose(outputs, [1, 0, 2])
-        return outputs[-1]
+        # outputs[-1], whose gradient is slow to fill with zeros.
+        return tf.slice(outputs, [steps - 1, 0, 0], [1, batch, cell.units])[0]
 
     def _overflow(self, outputs):
         """Returns the mean squared excess of hidden products over 7.5, of a quarter of the batch.
 
         A quarter of a shuffled batch is a sample as good, at a quarter of the cost.
         """
-        sample = outputs[:-1, : tf.maximum(1, tf.shape(outputs)[1] // 4)]
+        steps, batch, units = tf.unstack(tf.shape(outputs))
+        sample = tf.slice(outputs, [0, 0, 0], [steps - 1, tf.maximum(1, batch // 4), units])
         recurrent, _ = self.cell.recurrent_weights()
         products = tf.matmul(tf.reshape(sample, [-1, self.cell.units]), recurrent)
-        return tf.reduce_mean(tf.square(tf.nn.relu(tf.abs(products) - _LARGEST_PRODUCT)))
+        inside = tf.clip_by_value(products, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
+        # Where there is no excess its square has no gradient, so that this needs no mask.
+        excess = products - tf.stop_gradient(inside)
+        return 2.0 * tf.nn.l2_loss(excess) / tf.cast(tf.size(excess), excess.dtype)
 
     def get_config(self):
         """Returns the arguments."""
