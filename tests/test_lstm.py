@@ -7,6 +7,7 @@ import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kws_tf.model import fused
 from kws_tf.model.lstm import QuantizedLSTM, QuantizedLSTMCell
 from kws_tf.model.profiles import PROFILES, SIGNALS, paper, tflite
 from kws_tf.model.quantizers import FixedPointQuantizer, PactQuantizer
@@ -89,6 +90,23 @@ def test_the_compiled_step_equals_the_eager_one():
         np.testing.assert_allclose(mine, theirs, atol=0.02 * np.max(np.abs(theirs)) + 1e-3)
 
 
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("quantizers", [None, "tflite"])
+def test_a_batch_in_parts_gives_what_the_whole_one_gives(quantizers, batch, monkeypatch):
+    monkeypatch.setattr(fused, "_several_cores", lambda: True)
+    x = tf.constant(sample(batch), tf.float64)
+    layer = with_realistic_weights(QuantizedLSTM(5, quantizers, dtype="float64"), x)
+    cut = []
+    monkeypatch.setattr(
+        fused, "parts", lambda inputs, parts=fused.parts: cut.append(parts(inputs)) or cut[-1]
+    )
+    in_parts = tf.function(lambda: layer(x, training=True))()
+    assert [len(parts) for parts in cut] == [2]
+    np.testing.assert_allclose(in_parts, layer(x, training=True), rtol=1e-12)
+    for mine, theirs in zip(gradients(layer, x, True), gradients(layer, x), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("absent", SIGNALS)
 @pytest.mark.parametrize("profile", ["tflite", "paper"])
 def test_each_quantizer_can_be_absent(profile, absent):
@@ -127,8 +145,9 @@ def test_fast_path_equals_the_cell(units, features, hidden_clip, cell_clip, seed
         np.testing.assert_allclose(mine / size, theirs / size, atol=0.02)
 
 
-def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products():
-    x = tf.constant(sample(batch=8))
+@pytest.mark.parametrize("batch", [1, 8])
+def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products(batch, monkeypatch):
+    x = tf.constant(sample(batch))
     layer = QuantizedLSTM(5, "tflite", return_sequences=True, overflow_penalty=3.0)
     with_realistic_weights(layer, x)
     layer.cell.recurrent_kernel.assign(layer.cell.recurrent_kernel * 30.0)
@@ -137,7 +156,8 @@ def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products():
     with tf.GradientTape(persistent=True) as tape:
         hidden = layer(x)
         (penalty,) = layer.losses
-        products = hidden[: len(hidden) // 4, :-1] @ layer.cell.recurrent_weights()[0]
+        sampled = hidden[: max(1, len(hidden) // 4), :-1]
+        products = sampled @ layer.cell.recurrent_weights()[0]
         excess = tf.maximum(tf.abs(products) - 7.5, 0.0)
         expected = 3.0 * tf.reduce_mean(tf.square(excess))
     assert expected > 0
@@ -149,6 +169,15 @@ def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products():
         assert (mine is None) == (theirs is None)
         if mine is not None:
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * penalty)
+
+    monkeypatch.setattr(fused, "_several_cores", lambda: True)
+
+    @tf.function
+    def in_parts():
+        layer(x, training=True)
+        return layer.losses[0]
+
+    np.testing.assert_allclose(in_parts(), penalty, rtol=1.0 if batch > 1 else 1e-5)
 
 
 def test_outputs_are_on_the_hidden_states_grid():

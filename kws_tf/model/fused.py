@@ -17,6 +17,7 @@ a fraction of the cost:
 """
 
 import functools
+import os
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -87,6 +88,30 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
         return hiddens, gradient
 
     return run(input_products, recurrent)
+
+
+def parts(inputs: tf.Tensor) -> list[tf.Tensor]:
+    """Cuts a batch in two where that trains faster: in a graph, on a CPU of several cores.
+
+    The halves run beside each other, each element-wise loop on a core, which XLA would not do.
+
+    Args:
+        inputs: float32 [batch, ...].
+
+    Returns:
+        The halves, or the whole batch alone.
+    """
+    if tf.executing_eagerly() or not _several_cores():
+        return [inputs]
+    half = tf.shape(inputs)[0] // 2
+    return [inputs[:half], inputs[half:]]
+
+
+@functools.cache
+def _several_cores() -> bool:
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(threads or cores, cores) > 1 and not tf.config.list_logical_devices("GPU")
 
 
 def input_totals(inputs: tf.Tensor, cell) -> tf.Tensor:

@@ -266,8 +266,8 @@ class QuantizedLSTM(keras.layers.Layer):
         Args:
             inputs: float32 [batch, steps, input].
             mask: Must be ``None``.
-            training: Without quantizers, whether ``product_dtype`` counts; with them, training
-                and inference compute the same.
+            training: Whether the batch may go in parts that run beside each other; without
+                quantizers, also whether ``product_dtype`` counts. The result is the same.
 
         Returns:
             float32 [batch, units], or [batch, steps, units] with ``return_sequences``.
@@ -280,6 +280,20 @@ class QuantizedLSTM(keras.layers.Layer):
                 "QuantizedLSTM takes no mask: the deployed op computes every step; "
                 "cut or pad the clips in the data pipeline"
             )
+        parts = fused.parts(inputs) if self.fast and training else [inputs]
+        outputs = [self._outputs(part, training) for part in parts]
+        if self.overflow_penalty:
+            squares, numbers = zip(*map(self._overflow, outputs), strict=True)
+            mean = tf.math.divide_no_nan(tf.add_n(squares), tf.add_n(numbers))
+            self.add_loss(self.overflow_penalty * mean)
+        if self.return_sequences:
+            return tf.transpose(tf.concat(outputs, 1), [1, 0, 2])
+        # Not part[-1], whose gradient is slow to fill with zeros.
+        last = [tf.slice(part, [part.shape[0] - 1, 0, 0], [1, -1, -1])[0] for part in outputs]
+        return tf.concat(last, 0)
+
+    def _outputs(self, inputs, training):
+        """Returns the hidden states, float32 [steps, batch, units]."""
         cell = self.cell
         steps, features = inputs.shape[1], inputs.shape[2]
         batch = tf.shape(inputs)[0]
@@ -290,43 +304,39 @@ class QuantizedLSTM(keras.layers.Layer):
             return tf.reshape(products, [steps, batch, 4 * cell.units])
 
         if self.fast and self.deploys:
-            outputs = fused.lstm(by_step(fused.input_totals(flat, cell)), cell, self.product_dtype)
-        elif self.fast and not cell.quantizers:
+            return fused.lstm(by_step(fused.input_totals(flat, cell)), cell, self.product_dtype)
+        products = by_step(cell.input_product(flat))
+        if self.fast and not cell.quantizers:
             product_dtype = self.product_dtype if training else self.dtype
-            products = by_step(cell.input_product(flat))
-            outputs = fused.plain_lstm(products, cell.recurrent_kernel, product_dtype)
-        else:
-            products = by_step(cell.input_product(flat))
-            recurrent_weights = cell.recurrent_weights()
-            zeros = tf.zeros([batch, cell.units], inputs.dtype)
+            return fused.plain_lstm(products, cell.recurrent_kernel, product_dtype)
+        recurrent_weights = cell.recurrent_weights()
+        zeros = tf.zeros([batch, cell.units], inputs.dtype)
 
-            def step(product, states):
-                hidden, new_cell = cell.step(product, states, recurrent_weights)
-                return hidden, [hidden, new_cell]
+        def step(product, states):
+            hidden, new_cell = cell.step(product, states, recurrent_weights)
+            return hidden, [hidden, new_cell]
 
-            _, outputs, _ = keras.backend.rnn(
-                step, products, [zeros, zeros], time_major=True, return_all_outputs=True
-            )
-        if self.overflow_penalty:
-            self.add_loss(self.overflow_penalty * self._overflow(outputs))
-        if self.return_sequences:
-            return tf.transpose(outputs, [1, 0, 2])
-        # outputs[-1], whose gradient is slow to fill with zeros.
-        return tf.slice(outputs, [steps - 1, 0, 0], [1, batch, cell.units])[0]
+        _, outputs, _ = keras.backend.rnn(
+            step, products, [zeros, zeros], time_major=True, return_all_outputs=True
+        )
+        return outputs
 
     def _overflow(self, outputs):
-        """Returns the mean squared excess of hidden products over 7.5, of a quarter of the batch.
+        """Sums squares of what hidden products exceed 7.5 by, over a quarter of the batch.
 
         A quarter of a shuffled batch is a sample as good, at a quarter of the cost.
+
+        Returns:
+            The sum, and of how many products, float32.
         """
         steps, batch, units = tf.unstack(tf.shape(outputs))
-        sample = tf.slice(outputs, [0, 0, 0], [steps - 1, tf.maximum(1, batch // 4), units])
+        sample = tf.slice(outputs, [0, 0, 0], [steps - 1, (batch + 3) // 4, units])
         recurrent, _ = self.cell.recurrent_weights()
         products = tf.matmul(tf.reshape(sample, [-1, self.cell.units]), recurrent)
         inside = tf.clip_by_value(products, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
         # Where there is no excess its square has no gradient, so that this needs no mask.
         excess = products - tf.stop_gradient(inside)
-        return 2.0 * tf.nn.l2_loss(excess) / tf.cast(tf.size(excess), excess.dtype)
+        return 2.0 * tf.nn.l2_loss(excess), tf.cast(tf.size(excess), excess.dtype)
 
     def get_config(self):
         """Returns the arguments."""
