@@ -11,6 +11,7 @@ from kws_tf.model import fused
 from kws_tf.model.lstm import QuantizedLSTM, QuantizedLSTMCell
 from kws_tf.model.profiles import PROFILES, SIGNALS, paper, tflite
 from kws_tf.model.quantizers import FixedPointQuantizer, PactQuantizer
+from kws_tf.model.runtimes import RUNTIMES
 
 
 def sample(batch=4, steps=9, features=10, seed=0):
@@ -92,19 +93,55 @@ def test_the_compiled_step_equals_the_eager_one():
 
 @pytest.mark.parametrize("batch", [1, 4, 7])
 @pytest.mark.parametrize("quantizers", [None, "tflite"])
-def test_a_batch_in_parts_gives_what_the_whole_one_gives(quantizers, batch, monkeypatch):
-    monkeypatch.setattr(fused, "_several_cores", lambda: True)
-    x = tf.constant(sample(batch), tf.float64)
-    layer = with_realistic_weights(QuantizedLSTM(5, quantizers, dtype="float64"), x)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_batch_in_halves_gives_what_the_whole_one_gives(dtype, quantizers, batch, monkeypatch):
+    x = tf.constant(sample(batch), dtype)
+    layer = with_realistic_weights(QuantizedLSTM(5, quantizers, dtype=dtype), x)
+    whole = [layer(x, training=True), *gradients(layer, x)]
     cut = []
-    monkeypatch.setattr(
-        fused, "parts", lambda inputs, parts=fused.parts: cut.append(parts(inputs)) or cut[-1]
+
+    def counted(inputs, parts=fused.parts):
+        cut.append(len(parts(inputs)))
+        return parts(inputs)
+
+    monkeypatch.setattr(fused, "parts", counted)
+    monkeypatch.setattr(fused, "_halves_pay", lambda: True)
+
+    # Batches of any size, as in fit; compiled loops in float32.
+    @tf.function(input_signature=[tf.TensorSpec([None, *x.shape[1:]], dtype)])
+    def in_halves(x):
+        return [layer(x, training=True), *gradients(layer, x)]
+
+    for mine, theirs in zip(in_halves(x), whole, strict=True):
+        size = np.max(np.abs(theirs)) + 1e-3
+        tolerance = 1e-6 if dtype == "float64" else 0.02  # a tie of a rounding
+        np.testing.assert_allclose(mine / size, theirs / size, atol=tolerance)
+    assert cut == [2, 2]
+
+
+@pytest.mark.parametrize("quantizers", [None, "tflite"])
+def test_a_saved_model_computes_and_trains_as_before(quantizers, tmp_path):
+    x = tf.constant(sample())
+    layer = QuantizedLSTM(5, quantizers, overflow_penalty=1.0 if quantizers else 0.0)
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "saved", save_format="tf")
+    again = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(again(x), model(x), atol=1e-6)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(again(x, training=True))
+    assert all(
+        np.isfinite(g).all()
+        for g in tape.gradient(loss, again.trainable_variables)
+        if g is not None
     )
-    in_parts = tf.function(lambda: layer(x, training=True))()
-    assert [len(parts) for parts in cut] == [2]
-    np.testing.assert_allclose(in_parts, layer(x, training=True), rtol=1e-12)
-    for mine, theirs in zip(gradients(layer, x, True), gradients(layer, x), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_training_may_be_a_tensor():
+    x = tf.constant(sample())
+    layer = with_realistic_weights(QuantizedLSTM(5, "tflite"), x)
+    step = tf.function(lambda x, training: layer(x, training=training))
+    np.testing.assert_allclose(step(x, tf.constant(True)), layer(x), atol=1.01 / 128)
 
 
 @pytest.mark.parametrize("absent", SIGNALS)
@@ -121,14 +158,17 @@ def test_each_quantizer_can_be_absent(profile, absent):
     hidden_clip=st.floats(0.05, 1.0),
     cell_clip=st.floats(0.51, 8.0),
     seed=st.integers(0, 1000),
+    runtime=st.sampled_from(RUNTIMES),
 )
-@settings(max_examples=15, deadline=None)
-def test_fast_path_equals_the_cell(units, features, hidden_clip, cell_clip, seed):
+@settings(max_examples=20, deadline=None)
+def test_fast_path_equals_the_cell(units, features, hidden_clip, cell_clip, seed, runtime):
     # In float64, where no tie of a rounding hangs on the last bit: then the values are the same.
     x = tf.constant(sample(3, 8, features, seed), tf.float64)
     results = []
     for fast in (True, False):
-        layer = QuantizedLSTM(units, "tflite", return_sequences=True, fast=fast, dtype="float64")
+        layer = QuantizedLSTM(
+            units, "tflite", return_sequences=True, runtime=runtime, fast=fast, dtype="float64"
+        )
         with_realistic_weights(layer, x, seed)
         layer.cell.clip("hidden").assign(hidden_clip)
         layer.cell.clip("cell").assign(cell_clip)
@@ -145,6 +185,19 @@ def test_fast_path_equals_the_cell(units, features, hidden_clip, cell_clip, seed
         np.testing.assert_allclose(mine / size, theirs / size, atol=0.02)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_fast_path_equals_the_cell_in_float32_but_for_ties(runtime):
+    x = tf.constant(sample(16, 20))
+    fast, cell = (
+        with_realistic_weights(
+            QuantizedLSTM(8, "tflite", return_sequences=True, runtime=runtime, fast=fast), x
+        )(x)
+        for fast in (True, False)
+    )
+    assert np.mean(fast != cell) < 0.01
+    np.testing.assert_allclose(fast, cell, atol=1.01 / 128)
+
+
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products(batch, monkeypatch):
     x = tf.constant(sample(batch))
@@ -156,7 +209,7 @@ def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products(batc
     with tf.GradientTape(persistent=True) as tape:
         hidden = layer(x)
         (penalty,) = layer.losses
-        sampled = hidden[: max(1, len(hidden) // 4), :-1]
+        sampled = hidden[:: max(1, batch // 2), :-1]  # a quarter of each half: of 4 clips one
         products = sampled @ layer.cell.recurrent_weights()[0]
         excess = tf.maximum(tf.abs(products) - 7.5, 0.0)
         expected = 3.0 * tf.reduce_mean(tf.square(excess))
@@ -170,14 +223,14 @@ def test_the_overflow_penalty_is_the_mean_squared_excess_of_hidden_products(batc
         if mine is not None:
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * penalty)
 
-    monkeypatch.setattr(fused, "_several_cores", lambda: True)
+    monkeypatch.setattr(fused, "_halves_pay", lambda: True)
 
     @tf.function
     def in_parts():
         layer(x, training=True)
         return layer.losses[0]
 
-    np.testing.assert_allclose(in_parts(), penalty, rtol=1.0 if batch > 1 else 1e-5)
+    np.testing.assert_allclose(in_parts(), penalty, rtol=1e-5)
 
 
 def test_outputs_are_on_the_hidden_states_grid():

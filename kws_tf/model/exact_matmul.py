@@ -35,8 +35,8 @@ def requantization(factor):
     return factor * tf.pow(two, right), tf.pow(two, -right) * away_from_zero(factor.dtype)
 
 
-def integer_matmul(x, w, x_scale, w_scale, bias=None):
-    """Multiplies integers, with the gradients of the real product.
+def integer_totals(x, w, x_scale, w_scale, bias=None):
+    """Multiplies integers; the gradient is that of the real product.
 
     float32 sums of integers are exact below 2^24, which 8-bit operands stay under for up to
     1,032 terms; the same sum over real values would be off in its last bits, and now and then
@@ -50,9 +50,9 @@ def integer_matmul(x, w, x_scale, w_scale, bias=None):
         bias: float32 [m], added as an int32 of scale ``x_scale * w_scale``; optional.
 
     Returns:
-        float32 [batch, m], integers. A total stands for the real ``total * x_scale * w_scale``:
-        the gradient that it is given is taken for that one's, and the gradients of x, w and bias
-        are those of ``x @ w + bias``; the scales have none.
+        float32 [batch, m], integers. The gradient that comes back must be that of the real number
+        ``total * x_scale * w_scale``, not of the total; those of x, w and bias are then those of
+        ``x @ w + bias``. So what scales the total must pass the gradient on as it is.
     """
     bias = tf.zeros([w.shape[1]], x.dtype) if bias is None else bias
 
@@ -105,6 +105,6 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None, factor_dt
             factor = tf.cast(tf.cast(scale / step, factor_dtype or total.dtype), total.dtype)
             first, second = requantization(factor)
             result = tf.round(tf.round(total * first) * second) * step
-        return result, lambda upstream: upstream
+        return result, lambda upstream: upstream  # as integer_totals wants it
 
-    return scaled(integer_matmul(x, w, x_scale, w_scale, bias))
+    return scaled(integer_totals(x, w, x_scale, w_scale, bias))

@@ -8,8 +8,7 @@ a fraction of the cost:
   rounding instead of a division, a rounding and a multiplication;
 * what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
   for proofs and stays op by op;
-* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept, and it is
-  read where it lies, step by step;
+* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept;
 * the input's products are requantized inside of the loop, while they are in the cache;
 * the gradient of the recurrent kernel is one product over all steps after the loop;
 * the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kws_tf.model import runtimes
-from kws_tf.model.exact_matmul import away_from_zero, integer_matmul, requantization
+from kws_tf.model.exact_matmul import away_from_zero, integer_totals, requantization
 from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
@@ -93,7 +92,7 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
 def parts(inputs: tf.Tensor) -> list[tf.Tensor]:
     """Cuts a batch in two where that trains faster: in a graph, on a CPU of several cores.
 
-    The halves run beside each other, each element-wise loop on a core, which XLA would not do.
+    XLA runs an element-wise loop on one core; two halves keep two of them busy.
 
     Args:
         inputs: float32 [batch, ...].
@@ -101,47 +100,51 @@ def parts(inputs: tf.Tensor) -> list[tf.Tensor]:
     Returns:
         The halves, or the whole batch alone.
     """
-    if tf.executing_eagerly() or not _several_cores():
-        return [inputs]
-    half = tf.shape(inputs)[0] // 2
-    return [inputs[:half], inputs[half:]]
+    small = inputs.shape[0] is not None and inputs.shape[0] < 2
+    return [inputs] if small or tf.executing_eagerly() or not _halves_pay() else halves(inputs)
+
+
+def halves(values: tf.Tensor, axis: int = 0) -> list[tf.Tensor]:
+    """Cuts a tensor in two along an axis; the second half is the larger one of an odd length."""
+    length = values.shape[axis]
+    half = (tf.shape(values)[axis] if length is None else length) // 2
+    whole = (slice(None),) * axis
+    return [values[(*whole, slice(half))], values[(*whole, slice(half, None))]]
 
 
 @functools.cache
-def _several_cores() -> bool:
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
+def _halves_pay() -> bool:
+    """Tells whether two loops can run at once; makes TensorFlow look for its devices."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(threads or cores, cores) > 1 and not tf.config.list_logical_devices("GPU")
+    config = tf.config.threading
+    pools = config.get_intra_op_parallelism_threads(), config.get_inter_op_parallelism_threads()
+    fewest = min(cores or 1, *(threads or cores or 1 for threads in pools))  # 0 means all cores
+    return fewest > 1 and not tf.config.list_logical_devices("GPU")
 
 
-def input_totals(inputs: tf.Tensor, cell) -> tf.Tensor:
-    """Returns input x kernel + bias as integers: ``cell.input_product`` before it is requantized.
-
-    Args:
-        inputs: float32 [batch, input], real numbers.
-        cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
-
-    Returns:
-        float32 [batch, 4 units], integers.
-    """
-    kernel, kernel_scale = cell.kernel_weights()
-    inputs = cell.quantize("input", inputs)
-    return integer_matmul(inputs, kernel, cell.scale("input"), kernel_scale, cell.bias)
-
-
-def lstm(totals: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
-    """Runs the quantized LSTM from the products of the inputs.
+def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
+    """Runs the quantized LSTM.
 
     Args:
-        totals: float32 [steps, batch, 4 units], from ``input_totals``.
+        inputs: float32 [steps, batch, input].
         cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
         gradient_dtype: Type of the gradient's products, ``float32`` or ``bfloat16``.
 
     Returns:
         float32 [steps, batch, units], the fake-quantized hidden states.
     """
+    steps, batch, features = inputs.shape[0], tf.shape(inputs)[1], inputs.shape[2]
+    input_scale, (kernel, kernel_scale) = cell.scale("input"), cell.kernel_weights()
+    # The bias has no quantizer of its own in these formats: it is an int32.
+    totals = integer_totals(
+        cell.quantize("input", tf.reshape(inputs, [-1, features])),
+        kernel,
+        input_scale,
+        kernel_scale,
+        cell.bias,
+    )
+    totals = tf.reshape(totals, [steps, batch, 4 * cell.units])
     recurrent, recurrent_scale = cell.recurrent_weights()
-    input_scale, (_, kernel_scale) = cell.scale("input"), cell.kernel_weights()
     hidden_scale = cell.scale("hidden")
     cell_scale = cell.scale("cell")
     cell_limit = cell.quantizers["cell"].limit(cell._clips["cell"])
@@ -218,22 +221,21 @@ def _forward(input_products, multiply, activate):
     """Runs over time.
 
     Args:
-        input_products: [steps, batch, 4 units].
+        input_products: [steps, batch, 4 units], as ``activate`` takes them.
         multiply: Hidden state to its product with the recurrent kernel.
         activate: That product, the input's and the cell state to gates, new cell state, its tanh
             and the new hidden state, as the next step takes it and as a real number.
 
     Returns:
         The hidden states of all steps as real numbers, [steps, batch, units], and what the
-        gradient needs: arrays of gates, tanhs and cell states; of the last with one before the
-        first step.
+        gradient needs: gates, tanhs and cell states; of the last one more, before the first step.
     """
     dtype, steps = input_products.dtype, input_products.shape[0]
     units = input_products.shape[2] // 4
     zeros = tf.zeros([tf.shape(input_products)[1], units], dtype)
 
     def array(size, length=steps):
-        return tf.TensorArray(dtype, length, element_shape=[None, size], clear_after_read=False)
+        return tf.TensorArray(dtype, length, element_shape=[None, size])
 
     arrays = (array(units), array(4 * units), array(units), array(units, steps + 1).write(0, zeros))
 
@@ -257,7 +259,7 @@ def _forward(input_products, multiply, activate):
         maximum_iterations=steps,
         parallel_iterations=1,
     )
-    return hiddens.stack(), (gates, tanhs, states)
+    return hiddens.stack(), [array.stack() for array in (gates, tanhs, states)]
 
 
 def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dtype: str):
@@ -303,13 +305,7 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
 
     def step(t, d_hidden, d_state, d_gates, d_clips):
         d_z, d_state, d_clips_now = step_back(
-            gates.read(t),
-            states.read(t + 1),
-            tanhs.read(t),
-            states.read(t),
-            upstream[t],
-            d_hidden,
-            d_state,
+            gates[t], states[t + 1], tanhs[t], states[t], upstream[t], d_hidden, d_state
         )
         d_z = tf.concat(d_z, 1)  # here, for XLA would ask which part it is of each number
         d_hidden = tf.matmul(d_z, factor, transpose_b=True)

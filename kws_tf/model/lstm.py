@@ -266,8 +266,8 @@ class QuantizedLSTM(keras.layers.Layer):
         Args:
             inputs: float32 [batch, steps, input].
             mask: Must be ``None``.
-            training: Whether the batch may go in parts that run beside each other; without
-                quantizers, also whether ``product_dtype`` counts. The result is the same.
+            training: Whether the batch may go in halves that run beside each other, which changes
+                nothing but the time; without quantizers, also whether ``product_dtype`` counts.
 
         Returns:
             float32 [batch, units], or [batch, steps, units] with ``return_sequences``.
@@ -280,10 +280,13 @@ class QuantizedLSTM(keras.layers.Layer):
                 "QuantizedLSTM takes no mask: the deployed op computes every step; "
                 "cut or pad the clips in the data pipeline"
             )
+        training = bool(tf.get_static_value(training) if tf.is_tensor(training) else training)
         parts = fused.parts(inputs) if self.fast and training else [inputs]
         outputs = [self._outputs(part, training) for part in parts]
         if self.overflow_penalty:
-            squares, numbers = zip(*map(self._overflow, outputs), strict=True)
+            # Of halves in any case, so that the loss does not depend on the machine.
+            sampled = outputs if len(outputs) > 1 else fused.halves(outputs[0], axis=1)
+            squares, numbers = zip(*map(self._overflow, sampled), strict=True)
             mean = tf.math.divide_no_nan(tf.add_n(squares), tf.add_n(numbers))
             self.add_loss(self.overflow_penalty * mean)
         if self.return_sequences:
@@ -298,14 +301,11 @@ class QuantizedLSTM(keras.layers.Layer):
         steps, features = inputs.shape[1], inputs.shape[2]
         batch = tf.shape(inputs)[0]
         # Time first, so that a step's slice is contiguous; all steps' products are one product.
-        flat = tf.reshape(tf.transpose(inputs, [1, 0, 2]), [-1, features])
-
-        def by_step(products):
-            return tf.reshape(products, [steps, batch, 4 * cell.units])
-
+        by_step = tf.transpose(inputs, [1, 0, 2])
         if self.fast and self.deploys:
-            return fused.lstm(by_step(fused.input_totals(flat, cell)), cell, self.product_dtype)
-        products = by_step(cell.input_product(flat))
+            return fused.lstm(by_step, cell, self.product_dtype)
+        products = cell.input_product(tf.reshape(by_step, [-1, features]))
+        products = tf.reshape(products, [steps, batch, 4 * cell.units])
         if self.fast and not cell.quantizers:
             product_dtype = self.product_dtype if training else self.dtype
             return fused.plain_lstm(products, cell.recurrent_kernel, product_dtype)
@@ -322,9 +322,9 @@ class QuantizedLSTM(keras.layers.Layer):
         return outputs
 
     def _overflow(self, outputs):
-        """Sums squares of what hidden products exceed 7.5 by, over a quarter of the batch.
+        """Sums squares of what hidden products exceed 7.5 by, over a quarter of some clips.
 
-        A quarter of a shuffled batch is a sample as good, at a quarter of the cost.
+        A quarter of shuffled ones is a sample as good, at a quarter of the cost.
 
         Returns:
             The sum, and of how many products, float32.
@@ -334,7 +334,7 @@ class QuantizedLSTM(keras.layers.Layer):
         recurrent, _ = self.cell.recurrent_weights()
         products = tf.matmul(tf.reshape(sample, [-1, self.cell.units]), recurrent)
         inside = tf.clip_by_value(products, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
-        # Where there is no excess its square has no gradient, so that this needs no mask.
+        # Within the limits the excess is 0, and so is the gradient of its square: no mask needed.
         excess = products - tf.stop_gradient(inside)
         return 2.0 * tf.nn.l2_loss(excess), tf.cast(tf.size(excess), excess.dtype)
 
