@@ -247,6 +247,12 @@ def _recipe() -> list[Experiment]:
         "no teacher, no label smoothing": {"train": alone | {"label_smoothing": 0.0}},
         "no teacher, dropout 0.2": {"train": alone | {"dropout": 0.2}},
         "16 epochs": {"train": {"float_epochs": 16}},
+        "40 epochs, teachers' share 0.7, labels 0.3": {
+            "train": {"float_epochs": 40, "teacher_share": 0.7}
+        },
+        "40 epochs, greatest learning rate 6e-3": {
+            "train": {"float_epochs": 40, "learning_rate": 6e-3}
+        },
         "quantized from the start": {"train": {"float_epochs": 0, "quantized_epochs": 8}},
         # Teachers have to be asked anew where other clips are heard; one is asked sooner.
         "one teacher": {"train": one},
