@@ -91,7 +91,7 @@ def test_the_compiled_step_equals_the_eager_one():
         np.testing.assert_allclose(mine, theirs, atol=0.02 * np.max(np.abs(theirs)) + 1e-3)
 
 
-@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("batch", [1, 7])
 @pytest.mark.parametrize("quantizers", [None, "tflite"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_batch_in_halves_gives_what_the_whole_one_gives(dtype, quantizers, batch, monkeypatch):
