@@ -23,7 +23,7 @@ def requantization(factor):
         factor: float32, the real factor.
 
     Returns:
-        ``first`` and ``second`` with ``round(round(x * first) * second)`` the result.
+        ``first`` and ``second``, for ``requantize``.
     """
     # frexp's exponent by counting, exact where a logarithm is not: 2^(e-1) <= factor < 2^e.
     two = tf.constant(2.0, factor.dtype)
@@ -33,6 +33,11 @@ def requantization(factor):
     factor = tf.round(factor * tf.pow(two, 31.0 - exponent)) * tf.pow(two, exponent - 31.0)
     right = tf.nn.relu(-exponent)
     return factor * tf.pow(two, right), tf.pow(two, -right) * away_from_zero(factor.dtype)
+
+
+def requantize(total, first, second):
+    """Rounds integers twice, to another scale; the factors are from ``requantization``."""
+    return tf.round(tf.round(total * first) * second)
 
 
 def integer_totals(x, w, x_scale, w_scale, bias=None):
@@ -103,8 +108,7 @@ def exact_matmul(x, w, x_scale, w_scale, bias=None, result_scale=None, factor_dt
         else:
             step = tf.cast(result_scale, total.dtype)
             factor = tf.cast(tf.cast(scale / step, factor_dtype or total.dtype), total.dtype)
-            first, second = requantization(factor)
-            result = tf.round(tf.round(total * first) * second) * step
+            result = requantize(total, *requantization(factor)) * step
         return result, lambda upstream: upstream  # as integer_totals wants it
 
     return scaled(integer_totals(x, w, x_scale, w_scale, bias))

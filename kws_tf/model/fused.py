@@ -22,7 +22,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kws_tf.model import runtimes
-from kws_tf.model.exact_matmul import away_from_zero, integer_totals, requantization
+from kws_tf.model.exact_matmul import (
+    away_from_zero,
+    integer_totals,
+    requantization,
+    requantize,
+)
 from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
@@ -175,9 +180,6 @@ def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
         written_scale = away * 2.0**-30 / cell_scale
         output_scale = away * factor(2.0**-30 / hidden_scale)
         low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
-
-        def requantize(total, first, second):
-            return tf.round(tf.round(total * first) * second)
 
         @_compiled(dtype)
         def activate(total, input_total, state):
