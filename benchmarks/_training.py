@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import _measure
 
-from kws_tf import cli
+from kws_tf.cli import command
 from kws_tf.settings import TrainSettings, add_options, from_options
 
 
@@ -37,7 +37,7 @@ def add_settings(
 
 def settings_of(options: argparse.Namespace) -> list[TrainSettings]:
     """Returns the settings of training, one of each size."""
-    parser = cli.parser("")
+    parser = command.parser("")
     add_options(parser, TrainSettings)
     words = [*shlex.split(options.settings), "--batch-size", str(options.batch_size)]
     return [
@@ -60,8 +60,8 @@ def compiled_step(model, settings: TrainSettings, phase: str) -> Callable[[Itera
     import tensorflow as tf
     import tf_keras as keras
 
-    from kws_tf.model import fused
-    from kws_tf.training.fit import optimizer
+    from kws_tf.quantization import fused
+    from kws_tf.training.loop import optimizer
 
     fused.start_compiler()
     model.compile(

@@ -8,11 +8,11 @@ import time
 
 import _measure
 
-from kws_tf import cli
+from kws_tf.cli import command
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     parser.add_argument(
         "--clips", type=_measure.positive, default=256, metavar="N", help="clips in a batch"
     )
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import _measure
 
-from kws_tf import cli
+from kws_tf.cli import command
 
 CPUS = {
     "cortex-m0plus": [],
@@ -37,7 +37,7 @@ for _ in range(int(sys.argv[2])):
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
     parser.add_argument("--test-dir", type=Path, help="a test set of audio, one folder a class")
     parser.add_argument(
@@ -63,12 +63,12 @@ def compare(model_path: Path, test_dir: Path, agreement_clips: int) -> None:
     import numpy as np
 
     from kws_tf.audio import speech_commands
-    from kws_tf.conversion import manifest as manifests
     from kws_tf.data.sources import read_samples
-    from kws_tf.deployment.c_frontend import c_features_int8
-    from kws_tf.evaluation import micro
     from kws_tf.evaluation.labelled import quantize
+    from kws_tf.frontend.c_frontend import c_features_int8
     from kws_tf.frontend.features import features
+    from kws_tf.tflite import manifest as manifests
+    from kws_tf.tflite import tflm
 
     manifest = manifests.load(model_path)
     model = model_path.read_bytes()
@@ -84,7 +84,7 @@ def compare(model_path: Path, test_dir: Path, agreement_clips: int) -> None:
     )
     c = c_features_int8(samples, manifest)
     decided = {
-        name: micro.run(model, x).outputs[0].argmax(1) for name, x in (("py", python), ("c", c))
+        name: tflm.run(model, x).outputs[0].argmax(1) for name, x in (("py", python), ("c", c))
     }
 
     some = np.unique(np.linspace(0, len(clips) - 1, agreement_clips).astype(int))
@@ -176,4 +176,4 @@ def run(*command) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -15,7 +15,8 @@ from pathlib import Path
 import _measure
 import _training
 
-from kws_tf import cli, presets
+from kws_tf import presets
+from kws_tf.cli import command
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 
 BAR = 0.2
@@ -25,7 +26,7 @@ AGAIN = "heard again"
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     preset = presets.settings(TrainSettings, PRESET)
     given = f"--optimizer {preset.optimizer}"
     _training.add_settings(parser, [118], preset.batch_size, given)
@@ -89,8 +90,8 @@ def load(folder: Path | None, is_records: bool, data: DataSettings, clips: int):
     if is_records:
         stored = shape.log_mel.with_hop(10.0)
         size = [clips, stored.frames(shape.samples), stored.bands]
-        pictures = rng.integers(0, 256, size, np.uint8)
-        return Examples(pictures, keyword, pictures[:100], data.words, stored)
+        spectrograms = rng.integers(0, 256, size, np.uint8)
+        return Examples(spectrograms, keyword, spectrograms[:100], data.words, stored)
     samples = rng.integers(-3000, 3000, [clips, shape.samples], np.int16)
     return Examples(samples, keyword, samples[:100], data.words, None)
 
@@ -100,10 +101,10 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
     import tensorflow as tf
 
     from kws_tf.data import pipeline
-    from kws_tf.data.labels import class_names
     from kws_tf.frontend.config import front_end
-    from kws_tf.training.fit import smoothed_targets
-    from kws_tf.training.run_folder import build_model
+    from kws_tf.labels import class_names
+    from kws_tf.models.building import build_model
+    from kws_tf.training.loop import smoothed_targets
 
     shape, classes = front_end(data.front_end), len(class_names(data.words))
     shape = shape.normalised([0.0] * shape.features, [1.0] * shape.features)
@@ -119,7 +120,7 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
     datasets = {name: one.dataset for name, one in batches.items()}
     # So few that the steps before the clock starts make them all.
     few = replace(batches["records"], steps=options.settle)
-    datasets[AGAIN] = pipeline.heard_again(few, 1)
+    datasets[AGAIN] = pipeline.repeated_epochs(few, 1)
     datasets = {
         name: dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
         for name, dataset in datasets.items()
@@ -138,7 +139,7 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
     )
     fixed = times["one batch repeated"]
     preset = presets.settings(TrainSettings, PRESET)
-    made, epochs = preset.teacher_epochs, preset.float_epochs
+    made, epochs = preset.soft_target_epochs, preset.float_epochs
     if phase == "float":
         for name in sources:
             times[f"{name}, {made} of {epochs} epochs, the rest again"] = [
@@ -162,4 +163,4 @@ def measure(settings, phase, data, sources, options) -> list[_measure.Row]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import _measure
 
-from kws_tf import cli
+from kws_tf.cli import command
 
 
 def main() -> None:
     models = sorted((_measure.ROOT / "tflite_models").glob("*.tflite"))
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     parser.add_argument(
         "models",
         type=Path,
@@ -39,8 +39,8 @@ def measure(path: Path, options) -> list[_measure.Row]:
     import tensorflow as tf
     from tflite_micro import runtime
 
-    from kws_tf.conversion import manifest as manifests
-    from kws_tf.evaluation.clipwise import check_inputs
+    from kws_tf.tflite import manifest as manifests
+    from kws_tf.tflite.runner import check_inputs
 
     manifest, content = manifests.load(path), path.read_bytes()
     shape, classes = manifest.front_end, len(manifest.labels)
@@ -61,7 +61,7 @@ def measure(path: Path, options) -> list[_measure.Row]:
 
         return run, inputs
 
-    def micro(model, inputs):
+    def on_tflm(model, inputs):
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=10 * len(model) + 2**20)
 
         def run(clip):
@@ -74,7 +74,7 @@ def measure(path: Path, options) -> list[_measure.Row]:
     runs = {
         "float, TFLite": lite(float_content, clips.astype(np.float32) / 40),
         "int8, TFLite": lite(content, clips),
-        "int8, TFLite Micro": micro(content, clips),
+        "int8, TFLite Micro": on_tflm(content, clips),
     }
 
     def seconds(run, inputs) -> float:
@@ -113,4 +113,4 @@ def plain_float(frames: int, features: int, units: int, classes: int) -> bytes:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

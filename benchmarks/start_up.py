@@ -12,14 +12,14 @@ from pathlib import Path
 
 import _measure
 
-from kws_tf import cli
+from kws_tf.cli import command
 
 BAR_MS = 1000
 _IMPORT_LINE = re.compile(r"import time:\s*\d+ \|\s*(\d+) \| +(\S+)")
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     parser.add_argument(
         "scripts",
         type=Path,
@@ -86,4 +86,4 @@ def slowest_imports(arguments: list[str], count: int = 8) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

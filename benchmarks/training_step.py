@@ -7,14 +7,14 @@ A step is the whole of it: forward, loss, gradient, Adam, on a fixed batch in me
 import _measure
 import _training
 
-from kws_tf import cli
+from kws_tf.cli import command
 
 BARS = {118: 0.5, 344: 0.6}
 CLASSES = 12
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
+    parser = command.parser(__doc__)
     _training.add_settings(parser, units=[118, 344])
     parser.add_argument(
         "--steps", type=_measure.positive, default=5, metavar="N", help="steps timed at once"
@@ -37,7 +37,7 @@ def measure(settings, options) -> list[_measure.Row]:
     import tf_keras as keras
 
     from kws_tf.frontend.config import front_end
-    from kws_tf.training.run_folder import build_model
+    from kws_tf.models.building import build_model
 
     shape, units = front_end("logmel40"), settings.hidden
     inputs = keras.Input((shape.frames, shape.features))
@@ -85,4 +85,4 @@ def measure(settings, options) -> list[_measure.Row]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(main)

@@ -1,66 +1,46 @@
-"""Named sets of defaults for ``scripts/train.py``; an option given beside them wins.
+"""Presets of ``kws-tf train``: small, named differences from the defaults of the settings.
 
-A preset gives new defaults to fields of the settings classes. Imports no TensorFlow.
+An option given beside a preset wins. Imports no TensorFlow.
 """
 
 from dataclasses import fields
 from pathlib import Path
 
-from kws_tf.data.labels import KEYWORDS
 from kws_tf.frontend.config import FrontEnd, front_end
+from kws_tf.labels import KEYWORDS
 from kws_tf.settings import DataSettings, TrainSettings
 
-_CHECKPOINTS = Path(__file__).resolve().parent.parent / "tflite_models" / "checkpoints"
-TEACHERS = tuple(str(_CHECKPOINTS / name) for name in ("teacher-0", "teacher-1", "teacher-2"))
+PRETRAINED = Path(__file__).resolve().parent / "pretrained"
+TEACHERS = tuple(str(PRETRAINED / name) for name in ("teacher-0", "teacher-1", "teacher-2"))
 """Run folders of the committed teachers, for the ten words of the benchmark."""
-OTHER_WORDS = str(_CHECKPOINTS / "other-words")
-"""Run folder of an LSTM that has heard people say 25 words, none of them one of the ten."""
-
-_FEW_CLIPS = {
-    "batch_size": 64,
-    "float_epochs": 40,
-    "quantized_epochs": 10,
-    "start_from": OTHER_WORDS,
-}
+OTHER_WORDS = str(PRETRAINED / "other-words")
+"""Run folder of an LSTM trained on people's recordings of 25 words, none of them one of the ten."""
 
 _EDGES = {"edge_share": 0.25}
 
-# Background noise as loud as it was recorded, from any place of it.
-_LEVEL = {"level_noise": True, "noise_roll_ms": 500.0}
-
-# Clips mixed with others, and more unknown speech: teachers say what they are.
-_PATIENT = (
-    _EDGES
-    | _LEVEL
+PRESETS: dict[str, dict] = {
+    # The ten words of the benchmark: the recipe of the results, distilled from the teachers.
+    "full": _EDGES
     | {
-        "batch_size": 64,
-        "float_epochs": 40,
         "optimizer": "muon",
-        "unknown_share": 0.3,
-        "mix_share": 0.5,
         "teacher": TEACHERS,
-        "teacher_share": 1.0,
-        "sharp_teachers": True,
-        "teacher_epochs": 12,
+        "unsmoothed_teachers": True,
         "quantized_epochs": 3,
         "quantized_learning_rate": 1e-4,
-    }
-)
-
-PRESETS: dict[str, dict] = {
-    # The ten words of the benchmark: the recipe of the results, with the committed teachers.
-    "full": _PATIENT,
-    "full-344": _PATIENT | {"hidden": 344},
-    # A run of it, trained on: --start-from RUN, and --hidden 344 where it has them.
-    "second": _PATIENT | {"float_epochs": 12, "learning_rate": 1.5e-3},
+        "unknown_share": 0.3,
+        "mix_share": 0.5,
+        # Background noise as loud as it was recorded, from any place of it.
+        "level_noise": True,
+        "noise_roll_ms": 500.0,
+    },
     # Other words, of which there are recordings enough.
-    "untaught": _EDGES | {"batch_size": 64, "float_epochs": 40, "quantized_epochs": 10},
-    # What "full" learns from.
-    "teacher": _EDGES | {"network": "teacher", "float_epochs": 40, "quantized_epochs": 0},
-    # For some thousand clips: smaller batches, so that an epoch has steps enough.
-    "quick": _FEW_CLIPS,
-    # For a few words of one's own among all that is said: as much unknown speech as keywords.
-    "own-words": _FEW_CLIPS | {"unknown_share": 1.5, "silence_share": 0.3},
+    "untaught": _EDGES,
+    # What "full" is distilled from.
+    "teacher": _EDGES | {"network": "teacher", "quantized_epochs": 0},
+    # The ten words from synthesised speech.
+    "quick": {"start_from": OTHER_WORDS},
+    # A few words of one's own among all that is said: as much unknown speech as keywords.
+    "own-words": {"start_from": OTHER_WORDS, "unknown_share": 1.5, "silence_share": 0.3},
 }
 
 
@@ -72,21 +52,22 @@ def settings(settings_class, preset: str, **changes):
         preset: One of ``PRESETS``.
         **changes: Fields and their values.
     """
+    return settings_class(**(of_class(settings_class, PRESETS[preset]) | changes))
+
+
+def of_class(settings_class, values: dict) -> dict:
+    """Returns the values that are fields of a settings class."""
     names = {entry.name for entry in fields(settings_class)}
-    chosen = {name: value for name, value in PRESETS[preset].items() if name in names}
-    return settings_class(**(chosen | changes))
+    return {name: value for name, value in values.items() if name in names}
 
 
-def fitting(data: DataSettings, synthetic: bool, network: str = "lstm") -> str:
+def fitting(data: DataSettings, synthetic: bool) -> str:
     """Returns the name of the preset for a task.
 
     Args:
         data: The words and the front end.
         synthetic: Whether speech is synthesised because there are no or few recordings.
-        network: ``lstm`` or ``teacher``.
     """
-    if network == "teacher":
-        return "teacher"
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
     return "full" if _teachers_know(data) else "untaught"
@@ -108,19 +89,8 @@ def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
     return chosen
 
 
-def as_options(values: dict) -> str:
-    """Returns settings as they would be given on the command line."""
-    return " ".join(_as_option(name.replace("_", "-"), value) for name, value in values.items())
-
-
-def _as_option(name: str, value) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {','.join(value) if isinstance(value, tuple) else value}"
-
-
 def _teachers_know(data: DataSettings) -> bool:
     """Tells whether the words, the window and its frames are those that the teachers learned."""
-    chosen, heard = front_end(data.front_end, data.window_ms), FrontEnd()
-    frames = (chosen.log_mel, chosen.clip_ms) == (heard.log_mel, heard.clip_ms)
+    chosen, theirs = front_end(data.front_end, data.window_ms), FrontEnd()
+    frames = (chosen.log_mel, chosen.example_ms) == (theirs.log_mel, theirs.example_ms)
     return frames and data.words == KEYWORDS

@@ -1,103 +1,155 @@
 """Every setting of a training run, with its default and unit. Imports no TensorFlow.
 
-The command line of ``scripts/train.py`` is made from the fields' metadata, so that an option, its
-default, its unit and its line of help are decided here and nowhere else.
+The command line of ``kws-tf train`` is made from the fields' metadata, so that an option, its
+default, its unit and its line of help are decided here and nowhere else. A field without a group
+is no option: presets and experiments set it.
 """
 
 import argparse
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
-from kws_tf.data.labels import KEYWORDS, class_names, clean_word
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FRONT_ENDS
+from kws_tf.labels import KEYWORDS, class_names, clean_word
 
 PROFILES = ("tflite", "paper")
 RUNTIMES = ("ideal", "tflm", "tflite")
 PRODUCT_DTYPES = ("float32", "bfloat16")
 NETWORKS = ("lstm", "teacher")
 OPTIMIZERS = ("adam", "muon")
+SHORTEST_WINDOW_MS, LONGEST_WINDOW_MS = 500, 2000
+COMMON, ADVANCED = "common options", "advanced options"
 
 _METAVARS = {int: "N", float: "X", str: "NAME"}
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_RENAMED = {
+    "warm_up_run": "pretraining_run",
+    "sharp_teachers": "unsmoothed_teachers",
+    "teacher_epochs": "soft_target_epochs",
+}
+"""Fields as runs of version 0.1 saved them."""
+_RETIRED = {
+    "clip_percentile": 99.99,
+    "clip_l2": 1e-4,
+    "overflow_penalty": 10.0,
+    "matrix_decay": 0.05,
+    "dropout": 0.0,
+    "averaging": 0.0,
+    "teacher_share": 1.0,
+    "filter_db": 0.0,
+}
+"""Fields of version 0.1 that are settings no more, and what training now does."""
 
 
-def _option(default, text: str, low: float | None = None, high: float | None = None, **more):
-    """A field with its line of help and its range."""
-    return field(default=default, metadata={"help": text, "low": low, "high": high, **more})
+def _option(
+    default,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    group: str | None = None,
+    choices: tuple[str, ...] = (),
+):
+    """A field with its line of help, its range and its group of options."""
+    metadata = {"help": text, "low": low, "high": high, "group": group, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+def _common(default, text: str, *limits, **more):
+    return _option(default, text, *limits, group=COMMON, **more)
+
+
+def _advanced(default, text: str, *limits, **more):
+    return _option(default, text, *limits, group=ADVANCED, **more)
 
 
 def _check(settings) -> None:
-    """Raises a KwsError for a value out of its range."""
+    """Raises a KwsError for a value of another type or out of its range."""
     for entry in fields(settings):
         value, low, high = getattr(settings, entry.name), *map(entry.metadata.get, ("low", "high"))
-        choices = entry.metadata.get("choices")
+        name, choices = f"--{entry.name.replace('_', '-')}", entry.metadata["choices"]
+        _check_type(name, value, entry.default)
         if choices and value not in choices:
-            raise KwsError(
-                f"there is no --{entry.name.replace('_', '-')} '{value}'; "
-                f"choose one of {', '.join(choices)}"
-            )
+            raise KwsError(f"there is no {name} '{value}'; choose one of {', '.join(choices)}")
         # Turned round, so that a NaN, which compares false with everything, is refused as well.
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise KwsError(
-                f"--{entry.name.replace('_', '-')} {value} is out of range; "
+                f"{name} {value} is out of range; "
                 f"choose a value from {low} to {high if high is not None else 'any size'}"
             )
 
 
+def _check_type(name: str, value, default) -> None:
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+            raise KwsError(f"{name} is {value!r}; give it a list of texts")
+        return
+    kind = type(default)
+    fits = isinstance(value, int | float if kind is float else kind)
+    if not fits or isinstance(value, bool) != (kind is bool):
+        raise KwsError(f"{name} is {value!r}; give it {_KINDS[kind]}")
+
+
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training clip; 0 turns a part off."""
+    """What is done to a training example; 0 turns a part off."""
 
-    shift_ms: float = _option(100.0, "greatest time shift either way, ms", 0, 500)
-    noise_share: float = _option(0.8, "share of clips that get background noise", 0, 1)
-    noise_volume: float = _option(0.1, "greatest amplitude of that noise, 1 is full scale", 0, 1)
+    shift_ms: float = _advanced(100.0, "largest time shift either way, ms", 0, 500)
+    noise_share: float = _advanced(0.8, "share of examples that get background noise", 0, 1)
+    noise_volume: float = _advanced(0.1, "largest amplitude of that noise, 1 is full scale", 0, 1)
     noise_roll_ms: float = _option(
-        0.0, "greatest time by which a slice of noise is rolled round, its end to its start, ms", 0
+        0.0, "largest time by which a slice of noise is rolled round, its end to its start, ms", 0
     )
-    gain_db: float = _option(6.0, "greatest gain either way, dB", 0, 40)
-    speed: float = _option(0.1, "greatest relative change of speed either way (records)", 0, 0.5)
-    warp: float = _option(0.08, "greatest relative warp of the mel axis either way", 0, 0.5)
-    filter_db: float = _option(
-        0.0, "greatest gain or loss of a random smooth filter over the bands, dB", 0, 40
-    )
-    mix_share: float = _option(0.0, "share of clips that get another clip mixed in", 0, 1)
-    mix_volume: float = _option(0.5, "greatest amplitude of that clip, relative to its own", 0, 1)
+    gain_db: float = _advanced(6.0, "largest gain either way, dB", 0, 40)
+    speed: float = _advanced(0.1, "largest relative change of speed either way (records)", 0, 0.5)
+    warp: float = _advanced(0.08, "largest relative warp of the mel axis either way", 0, 0.5)
+    mix_share: float = _option(0.0, "share of examples that get another one mixed in", 0, 1)
+    mix_volume: float = _option(0.5, "largest amplitude of that one, relative to its own", 0, 1)
     edge_share: float = _option(
-        0.0, "share of clips that begin or end in digital silence, as short clips do", 0, 1
+        0.0, "share of examples that begin or end in digital silence, as short ones do", 0, 1
     )
-    edge_ms: float = _option(300.0, "greatest length of that silence, ms", 0, 1000)
+    edge_ms: float = _option(300.0, "largest length of that silence, ms", 0, 1000)
     time_masks: int = _option(1, "number of time masks", 0, 10)
-    time_mask_ms: float = _option(120.0, "greatest length of a time mask, ms", 0, 1000)
+    time_mask_ms: float = _option(120.0, "largest length of a time mask, ms", 0, 1000)
     band_masks: int = _option(1, "number of masks over mel bands", 0, 10)
-    band_mask: int = _option(6, "greatest width of a band mask, bands", 0, 80)
+    band_mask: int = _option(6, "largest width of a band mask, bands", 0, 80)
 
     __post_init__ = _check
 
     @classmethod
     def off(cls) -> "Augmentation":
-        """Returns the settings that leave every clip as it is."""
+        """Returns the settings that leave every example as it is."""
         return cls(**{entry.name: 0 for entry in fields(cls)})
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which clips make the task."""
+    """Which examples make the task."""
 
-    words: tuple[str, ...] = _option(KEYWORDS, "keywords, separated by commas")
-    window_ms: float = _option(
-        1000.0, "length of the audio a decision is made on, ms; a word must fit", 500, 2000
+    words: tuple[str, ...] = _common(KEYWORDS, "keywords, separated by commas")
+    window_ms: float = _advanced(
+        1000.0,
+        "length of the audio a decision is made on, ms; for words of one's own by default as long "
+        "as the longest needs",
+        SHORTEST_WINDOW_MS,
+        LONGEST_WINDOW_MS,
     )
-    synthetic_per_word: int = _option(
-        -1, "clips of each word to synthesise; -1 fills words up to 300 clips, 0 turns it off", -1
+    synthetic_per_word: int = _common(
+        -1, "recordings of each word to synthesise; -1 fills words up to 300, 0 turns it off", -1
     )
     recordings_per_word: int = _option(
         -1, "training recordings of each word to use, of other words as well; -1 uses all", -1
     )
-    front_end: str = _option("logmel40", "front end", choices=tuple(FRONT_ENDS))
-    unknown_share: float = _option(0.1, "unknown clips an epoch, relative to keyword clips", 0, 10)
-    silence_share: float = _option(0.1, "silent clips an epoch, relative to keyword clips", 0, 10)
+    front_end: str = _advanced("logmel40", "front end", choices=tuple(FRONT_ENDS))
+    unknown_share: float = _advanced(
+        0.1, "unknown examples per epoch, relative to keyword examples", 0, 10
+    )
+    silence_share: float = _option(
+        0.1, "silent examples per epoch, relative to keyword examples", 0, 10
+    )
     level_noise: bool = _option(False, "raise records' slices of noise that are stored faint")
-    mix_down: bool = _option(False, "mix stereo files down instead of refusing them")
+    mix_down: bool = _advanced(False, "mix stereo files down instead of refusing them")
 
     def __post_init__(self):
         """Checks every value; spells the words in one way."""
@@ -108,78 +160,60 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The model and how it is trained: float warm-up, then quantized fine-tuning."""
+    """The model and how it is trained: float pretraining, then quantized fine-tuning."""
 
     network: str = _option(
-        "lstm", "the spotter, or a float network for --teacher to name", choices=NETWORKS
+        "lstm", "the spotter, or a float network to be a teacher", choices=NETWORKS
     )
-    hidden: int = _option(118, "hidden units of the LSTM", 1, 4096)
-    profile: str = _option(
+    hidden: int = _common(118, "hidden units of the LSTM", 1, 4096)
+    profile: str = _advanced(
         "tflite", "formats: tflite deploys, paper is the original's", choices=PROFILES
     )
-    pact: bool = _option(True, "train the clips (PACT) instead of keeping their initial values")
-    weight_bits: int = _option(8, "width of the weights, bits", 2, 8)
-    learned_step: bool = _option(
+    pact: bool = _advanced(True, "train the clips (PACT) instead of keeping their initial values")
+    weight_bits: int = _advanced(8, "width of the weights, bits", 2, 8)
+    learned_step: bool = _advanced(
         False, "add LSQ's part to the gradient of weight clips; for few bits (tflite profile)"
     )
-    input_bits: int = _option(8, "width of the input (tflite profile), bits", 2, 8)
-    hidden_bits: int = _option(8, "width of the hidden state (tflite profile), bits", 2, 8)
-    clip_percentile: float = _option(
-        99.99,
-        "percentile of input, cell, hidden state and logits that their clips begin at",
-        50,
-        100,
-    )
-    clip_l2: float = _option(1e-4, "weight of the L2 penalty on activation clips", 0)
+    input_bits: int = _advanced(8, "width of the input (tflite profile), bits", 2, 8)
+    hidden_bits: int = _advanced(8, "width of the hidden state (tflite profile), bits", 2, 8)
     runtime: str = _option(
         "tflm", "whose sigmoid and tanh fine-tuning simulates (tflite profile)", choices=RUNTIMES
     )
-    overflow_penalty: float = _option(
-        10.0, "weight of the loss on hidden products outside of Q3.12 (tflite profile)", 0
-    )
-    float_epochs: int = _option(60, "epochs of float warm-up; 0 is quantized from the start", 0)
-    quantized_epochs: int = _option(20, "epochs of quantized fine-tuning", 0)
-    batch_size: int = _option(256, "clips in a batch", 1)
+    float_epochs: int = _common(40, "epochs of float pretraining; 0 is quantized from the start", 0)
+    quantized_epochs: int = _common(10, "epochs of quantized fine-tuning", 0)
+    batch_size: int = _common(64, "examples in a batch", 1)
     optimizer: str = _option(
         "adam",
-        "optimizer of the warm-up; muon moves the LSTM's matrices at 7 times the learning rate, "
+        "optimizer of pretraining; muon moves the LSTM's matrices at 7 times the learning rate, "
         "and leaves all else to Adam",
         choices=OPTIMIZERS,
     )
-    learning_rate: float = _option(3e-3, "greatest learning rate of the warm-up", 0)
-    matrix_decay: float = _option(
-        0.05, "Muon's decay of the matrices, relative to their rate; with none they may diverge", 0
-    )
-    quantized_learning_rate: float = _option(5e-4, "greatest learning rate of fine-tuning", 0)
+    learning_rate: float = _advanced(3e-3, "peak learning rate of pretraining", 0)
+    quantized_learning_rate: float = _advanced(5e-4, "peak learning rate of fine-tuning", 0)
     label_smoothing: float = _option(0.1, "label smoothing", 0, 0.9)
-    dropout: float = _option(0.0, "share of the last hidden state dropped in the warm-up", 0, 0.9)
-    averaging: float = _option(
-        0.0, "decay of the moving average that replaces the weights at each epoch's end", 0, 0.9999
+    pretraining_run: str = _advanced(
+        "", "run folder whose finished pretraining to take over instead of pretraining"
     )
-    warm_up_run: str = _option("", "run folder whose finished warm-up to take over")
-    start_from: str = _option(
+    start_from: str = _common(
         "",
         "run folder whose LSTM to begin with, such as one of other words; with --float-epochs 0 "
         "fine-tuning goes on from its quantized weights, perhaps in fewer bits",
     )
-    teacher: tuple[str, ...] = _option(
-        (), "run folders, separated by commas, whose float models' mean posterior to learn as well"
+    teacher: tuple[str, ...] = _common(
+        (), "run folders, separated by commas, whose float models' mean posterior is learned"
     )
-    teacher_share: float = _option(0.7, "share of the teachers' posterior in the targets", 0, 1)
-    sharp_teachers: bool = _option(
+    unsmoothed_teachers: bool = _option(
         False, "take off a teacher's posterior the label smoothing that it was trained with"
     )
-    teacher_epochs: int = _option(
-        20,
-        "epochs of augmented clips that the teachers see; then these come again, kept in memory",
-        1,
+    soft_target_epochs: int = _advanced(
+        12, "epochs of augmented examples that get the teachers' soft targets; then they repeat", 1
     )
-    product_dtype: str = _option(
+    product_dtype: str = _advanced(
         "float32",
         "type of the gradient's matrix products; bfloat16 is faster on CPUs that have it",
         choices=PRODUCT_DTYPES,
     )
-    seed: int = _option(0, "seed of weights, order, augmentation", 0, 2**30)
+    seed: int = _common(0, "seed of weights, order, augmentation", 0, 2**30)
 
     __post_init__ = _check
 
@@ -189,57 +223,83 @@ def as_json(settings) -> dict:
     return dataclasses.asdict(settings)
 
 
-def add_options(parser, settings_class) -> None:
-    """Adds an option for each field of a settings class to an argument parser."""
-    group = parser.add_argument_group(settings_class.__doc__.splitlines()[0].rstrip("."))
-    for entry in fields(settings_class):
-        name = "--" + entry.name.replace("_", "-")
-        help_text = entry.metadata["help"]
+def add_options(groups: Mapping, classes: Iterable[type], presets: Mapping) -> None:
+    """Adds an option for each field that has a group; what is not given is absent afterwards.
+
+    Args:
+        groups: Argument groups by title, ``COMMON`` and ``ADVANCED``.
+        classes: Settings classes.
+        presets: Changes of defaults by the names of presets; help tells of them.
+    """
+    for entry in (entry for settings_class in classes for entry in fields(settings_class)):
+        title, choices = entry.metadata["group"], entry.metadata["choices"]
+        if not title:
+            continue
+        more: dict = {"help": f"{entry.metadata['help']} ({_default_text(entry, presets)})"}
         if isinstance(entry.default, bool):
-            action = argparse.BooleanOptionalAction
-            group.add_argument(name, action=action, default=entry.default, help=help_text)
+            more |= {"action": argparse.BooleanOptionalAction}
         elif isinstance(entry.default, tuple):
-            default = ",".join(entry.default)
-            group.add_argument(name, default=default, metavar="LIST", help=help_text)
+            more |= {"type": _split, "metavar": "LIST"}
         else:
             kind = type(entry.default)
-            choices = entry.metadata.get("choices")
-            metavar = None if choices else _METAVARS[kind]
-            group.add_argument(
-                name,
-                type=kind,
-                choices=choices,
-                default=entry.default,
-                metavar=metavar,
-                help=help_text,
+            more |= {"type": kind, "choices": choices or None}
+            more |= {} if choices else {"metavar": _METAVARS[kind]}
+        name = "--" + entry.name.replace("_", "-")
+        groups[title].add_argument(name, default=argparse.SUPPRESS, **more)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",")) if text else ()
+
+
+def _default_text(entry, presets: Mapping) -> str:
+    changed = {name: values[entry.name] for name, values in presets.items() if entry.name in values}
+    texts = [f"default: {_shown(entry.default)}"]
+    texts += [f"preset {name}: {_shown(value)}" for name, value in changed.items()]
+    return "; ".join(texts)
+
+
+def _shown(value) -> str:
+    if isinstance(value, tuple):
+        value = ",".join(item.rpartition("/")[2] for item in value)
+    elif isinstance(value, str):
+        value = value.rpartition("/")[2]
+    return f"{value}".replace("%", "%%") or "none"
+
+
+def given(settings_class: type, options: argparse.Namespace) -> dict:
+    """Returns the fields of a settings class that the command line gives."""
+    names = {entry.name for entry in fields(settings_class)}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def from_json(settings_class: type, values: dict):
+    """Restores a settings object from ``as_json``, also of version 0.1.
+
+    Raises:
+        KwsError: If a field is unknown, of another type or out of its range.
+    """
+    known = {entry.name for entry in fields(settings_class)}
+    current = {}
+    for name, value in values.items():
+        name = _RENAMED.get(name, name)
+        if name in known:
+            current[name] = tuple(value) if isinstance(value, list) else value
+        elif name not in _RETIRED:
+            raise KwsError(
+                f"these settings are of another version of kws_tf (they have '{name}'); "
+                "train a new run"
             )
+    return settings_class(**current)
 
 
-def from_options(settings_class, options):
-    """Makes a settings object from parsed options.
+def retired_changes(values: dict) -> dict:
+    """Returns the saved settings that this version cannot train with any more.
 
-    Raises:
-        KwsError: If a value is out of its range.
+    Args:
+        values: As ``from_json`` takes them.
     """
-    values = {}
-    for entry in fields(settings_class):
-        value = getattr(options, entry.name)
-        if isinstance(value, str) and isinstance(entry.default, tuple):
-            value = tuple(word.strip() for word in value.split(",")) if value else ()
-        values[entry.name] = value
-    return settings_class(**values)
-
-
-def from_json(settings_class, values: dict):
-    """Restores a settings object from ``as_json``.
-
-    Raises:
-        KwsError: If there are unknown fields.
-    """
-    try:
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return settings_class(**values)
-    except TypeError as error:
-        raise KwsError(
-            f"these settings are of another version of kws_tf ({error}); train a new run"
-        ) from error
+    differ = {k: v for k, v in values.items() if k in _RETIRED and v != _RETIRED[k]}
+    if not values.get("teacher"):
+        differ.pop("teacher_share", None)
+    return differ

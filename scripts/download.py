@@ -1,25 +1,6 @@
-"""Download Speech Commands v0.02 and its test set (2.5 GB), checked and unpacked.
+"""The command ``kws-tf download`` from a checkout."""
 
-An interrupted download goes on where it stopped; what is there already is not fetched again.
-"""
-
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-from kws_tf.audio.download import SPEECH_COMMANDS, SPEECH_COMMANDS_TEST_SET, fetch
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path("data"), metavar="DIR", help="folder to put them in"
-    )
-    options = parser.parse_args()
-    print(f"training data in {fetch(SPEECH_COMMANDS, options.data_dir)}")
-    print(f"test set in {fetch(SPEECH_COMMANDS_TEST_SET, options.data_dir)}")
-
+from kws_tf.cli import command, download
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(download.main)

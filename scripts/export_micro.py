@@ -1,40 +1,6 @@
-"""Write a folder for firmware: the model and the front end as C, an application for TFLM.
+"""The command ``kws-tf export-micro`` from a checkout."""
 
-The folder compiles as it is: cmake -B build && cmake --build build. Its README.md says what is
-in it and how it gets onto a board.
-"""
-
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the folder")
-    parser.add_argument(
-        "--clips",
-        type=Path,
-        nargs="+",
-        default=(),
-        metavar="FILE",
-        help="recordings for the golden vectors (WAV or FLAC); generated signals by default",
-    )
-    options = parser.parse_args()
-
-    from kws_tf.deployment.export import export
-
-    result = export(options.model, options.out, options.clips)
-    print(f"{'part':28}{'flash':>10}{'RAM':>10}")
-    for part, flash, ram in result.memory:
-        print(f"{part:28}{flash:10}{ram:10}")
-    used, size = result.model.arena_used, result.model.arena_bytes
-    print(f"bytes, without code; the arena used {used} of {size}")
-    print(f"written to {result.folder}; see README.md there")
-
+from kws_tf.cli import command, export_micro
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(export_micro.main)

@@ -1,29 +1,6 @@
-"""Copy a run's model to tflite_models/, with manifest, accuracies and a sample of test inputs."""
+"""The command ``kws-tf publish-model`` from a checkout."""
 
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("run", type=Path, help="a run folder, converted and evaluated")
-    parser.add_argument("name", help="name of the files, without ending")
-    parser.add_argument("--test-dir", type=Path, required=True, help="test set the sample is from")
-    parser.add_argument("-o", "--output", type=Path, default=Path("tflite_models"), help="folder")
-    options = parser.parse_args()
-
-    from kws_tf.deployment.publish import publish
-    from kws_tf.evaluation import labelled
-    from kws_tf.training.run_folder import open_run
-
-    run = open_run(options.run)
-    mix_down = run.data_settings().mix_down
-    clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end(), mix_down)
-    print(publish(run, options.output, options.name, clips))
-
+from kws_tf.cli import command, publish_model
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(publish_model.main)

@@ -1,31 +1,6 @@
-"""Copy what others need of finished runs, to learn from them or to fine-tune them, to a folder.
+"""The command ``kws-tf publish-run`` from a checkout."""
 
-Of scripts/run_experiments.py as well: copied back below runs/experiments, they are done.
-"""
-
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("tflite_models/checkpoints"), help="folder"
-    )
-    options = parser.parse_args()
-
-    from kws_tf.deployment.publish import publish_run
-    from kws_tf.experiments.runner import RESULT
-    from kws_tf.training.run_folder import open_run
-
-    for path in options.runs:
-        result = path / RESULT
-        print(publish_run(open_run(path), options.output, result if result.exists() else None))
-
+from kws_tf.cli import command, publish_run
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(publish_run.main)

@@ -1,45 +1,6 @@
-"""Record words from the microphone as clips in the Speech Commands layout.
+"""The command ``kws-tf record`` from a checkout."""
 
-Prompts for one word after the other, checks each take, and lets you repeat it. The same command
-goes on with what is missing. Needs: pip install sounddevice.
-"""
-
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--words", required=True, help="what to say, separated by commas")
-    parser.add_argument("--speaker", required=True, metavar="NAME", help="who speaks")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of clips")
-    parser.add_argument("--count", type=int, default=5, help="takes of each word")
-    parser.add_argument(
-        "--window-ms", type=float, default=1000, help="length of a clip, ms, up to 2000"
-    )
-    options = parser.parse_args()
-
-    from kws_tf.audio import microphone
-    from kws_tf.data.labels import clean_word
-
-    words = [clean_word(word) for word in options.words.split(",")]
-    takes = microphone.record(
-        words,
-        options.count,
-        options.out,
-        options.speaker,
-        microphone.open_microphone(),
-        options.window_ms,
-    )
-    width = max(len("word"), *map(len, words))
-    print(f"{'word':<{width}}      takes")
-    for word, number in takes.items():
-        print(f"{word:<{width}}{number:>11,}")
-    print(f"recorded to {options.out}")
-
+from kws_tf.cli import command, record
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(record.main)

@@ -1,44 +1,6 @@
-"""Run a model over a recording of any length and print the words it hears, with times.
+"""The command ``kws-tf spot`` from a checkout."""
 
-It decides as the device does: on a sliding window, by averaged posteriors, with the trigger of
-the model's manifest unless options say otherwise.
-"""
-
-from pathlib import Path
-
-import _bootstrap  # noqa: F401
-
-from kws_tf import cli
-
-
-def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument(
-        "model_path", type=Path, metavar="model", help="a .tflite file, its manifest beside it"
-    )
-    parser.add_argument("recording", type=Path, help="a WAV or FLAC file")
-    for name, kind, text in (
-        ("decision-ms", float, "time between decisions, ms"),
-        ("smoothing-decisions", int, "posteriors are averaged over so many decisions"),
-        ("threshold", float, "least averaged posterior"),
-        ("refractory-ms", float, "time after a detection without another, ms"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, help=f"{text} (None: the manifest's)")
-    parser.add_argument(
-        "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
-    )
-    parser.add_argument("--json", type=Path, help="a file to write the detections to")
-    options = vars(parser.parse_args())
-
-    from kws_tf.evaluation.stream import spot
-    from kws_tf.files import write_json
-
-    target = options.pop("json")
-    spotted = spot(**{name: value for name, value in options.items() if value is not None})
-    if target:
-        write_json(target, spotted.to_json())
-    print(spotted.text())
-
+from kws_tf.cli import command, spot
 
 if __name__ == "__main__":
-    cli.run(main)
+    command.run(spot.main)

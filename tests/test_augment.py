@@ -21,7 +21,7 @@ def only(**values):
     return dataclasses.replace(OFF, **values)
 
 
-def pictures(clips=6, seed=0, low=60, high=200):
+def spectrograms(clips=6, seed=0, low=60, high=200):
     rng = np.random.default_rng(seed)
     return rng.integers(low, high, (clips, 98, 40), dtype=np.uint8)
 
@@ -34,7 +34,8 @@ def on_pictures(values, settings, noise=None, silence=None, seed=SEED):
     clips = len(values)
     noise = no_noise(clips) if noise is None else noise
     silence = tf.zeros([clips], tf.bool) if silence is None else silence
-    return augment.augment_pictures(values, noise, silence, seed, settings, STORED, STEP).numpy()
+    found = augment.augment_spectrograms(values, noise, silence, seed, settings, STORED, STEP)
+    return found.numpy()
 
 
 def on_samples(values, settings, noise=None, silence=None, seed=SEED):
@@ -53,17 +54,16 @@ def real(values):
 
 
 def plain(values):
-    """Every second frame of the pictures, nats."""
-    return records.from_picture(values[:, ::STEP], STORED).numpy()
+    """Every second frame of the spectrograms, nats."""
+    return records.from_uint8(values[:, ::STEP], STORED).numpy()
 
 
-EVERYTHING = Augmentation(time_masks=2, band_masks=2, mix_share=0.5, edge_share=0.5, filter_db=6.0)
+EVERYTHING = Augmentation(time_masks=2, band_masks=2, mix_share=0.5, edge_share=0.5)
 PARTS = {
     "shift": ("shift_ms", 100.0),
     "gain": ("gain_db", 6.0),
     "speed": ("speed", 0.1),
     "warp": ("warp", 0.1),
-    "filter": ("filter_db", 6.0),
 }
 
 
@@ -83,7 +83,7 @@ def test_rolled_noise_reaches_the_clips_of_both_kinds():
     rng = np.random.default_rng(0)
     on_frames = rng.uniform(1, 9, (6, FRAMES, 40)).astype(np.float32)
     still, rolled = (
-        on_pictures(pictures(), only(noise_roll_ms=ms), on_frames, silence) for ms in (0, 500)
+        on_pictures(spectrograms(), only(noise_roll_ms=ms), on_frames, silence) for ms in (0, 500)
     )
     assert not np.allclose(still, rolled)
     np.testing.assert_allclose(np.sort(still, 1), np.sort(rolled, 1), rtol=1e-6)
@@ -94,7 +94,7 @@ def test_rolled_noise_reaches_the_clips_of_both_kinds():
 
 
 def test_off_leaves_a_clip_as_it_is():
-    values = pictures(low=0, high=256)
+    values = spectrograms(low=0, high=256)
     np.testing.assert_allclose(on_pictures(values, OFF), plain(values), atol=1e-5)
     np.testing.assert_array_equal(on_samples(white(), OFF), real(white()))
     np.testing.assert_array_equal(augment.mask(plain(values), SEED, OFF, 20.0), plain(values))
@@ -102,13 +102,13 @@ def test_off_leaves_a_clip_as_it_is():
 
 @pytest.mark.parametrize(("name", "value"), PARTS.values(), ids=PARTS)
 def test_each_part_alone_changes_a_picture(name, value):
-    values = pictures()
+    values = spectrograms()
     changed = on_pictures(values, only(**{name: value}))
     assert np.abs(changed - plain(values)).max() > 0.1
 
 
 def test_noise_alone_changes_a_picture():
-    values, noise = pictures(), tf.fill([6, FRAMES, 40], 1e6)
+    values, noise = spectrograms(), tf.fill([6, FRAMES, 40], 1e6)
     settings = only(noise_share=1.0, noise_volume=0.1)
     assert np.all(on_pictures(values, settings, noise).mean((1, 2)) > plain(values).mean((1, 2)))
     for harmless in (only(noise_share=1.0), only(noise_volume=0.1)):
@@ -116,7 +116,7 @@ def test_noise_alone_changes_a_picture():
 
 
 def test_same_seed_same_batch():
-    values, noise = pictures(), tf.fill([6, FRAMES, 40], 100.0)
+    values, noise = spectrograms(), tf.fill([6, FRAMES, 40], 100.0)
     first, again, other = (
         augment.mask(on_pictures(values, EVERYTHING, noise, seed=s), s, EVERYTHING, 20.0).numpy()
         for s in (SEED, SEED, SEED + 1)
@@ -136,7 +136,7 @@ def test_same_seed_same_samples():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(-98, 98), st.sampled_from([1, 2]))
 def test_shift_moves_frames_and_fills_with_the_floor(shift, step):
-    values = pictures(1)
+    values = spectrograms(1)
     frames = 98 // step
     moved = augment.resample(values, tf.constant([float(shift)]), tf.ones([1]), frames, step)
     wanted = np.zeros((1, frames, 40), np.float32)
@@ -196,7 +196,7 @@ def test_warp_moves_bands():
 
 def test_gain_is_exact_in_db():
     seeds = tf.random.experimental.stateless_split(SEED, 5)
-    values = pictures(low=100, high=180)  # far from the floor, the offset and the ceiling
+    values = spectrograms(low=100, high=180)  # far from the floor, the offset and the ceiling
     gain = augment.gains_db(tf.constant(6), seeds[2], only(gain_db=6.0)).numpy()
     changed = on_pictures(values, only(gain_db=6.0)) - plain(values)
     assert np.all(abs(gain) <= 6)
@@ -224,18 +224,18 @@ def test_noise_on_records_is_noise_on_audio():
 
     # The same through the augmentation itself; noise alone, as silent clips are.
     silence = tf.ones([8], tf.bool)
-    code = records.to_picture(log_mel(noise, STORED), STORED)
-    hum = mel_power(records.from_picture(code[:, ::STEP][:, :FRAMES], STORED), STORED)
+    code = records.to_uint8(log_mel(noise, STORED), STORED)
+    hum = mel_power(records.from_uint8(code[:, ::STEP][:, :FRAMES], STORED), STORED)
     seeds = tf.random.experimental.stateless_split(SEED, 5)
     volumes = augment.volumes(silence, seeds[3], OFF).numpy()
-    from_records = on_pictures(pictures(8), OFF, hum, silence)
+    from_records = on_pictures(spectrograms(8), OFF, hum, silence)
     from_audio = log_mel(volumes[:, None] * noise, config).numpy()
     assert abs(from_records - from_audio).mean() < 0.05
 
 
 def test_another_clip_is_mixed_in_by_power_and_by_samples():
     settings = only(mix_share=1.0, mix_volume=0.5)
-    values = pictures()
+    values = spectrograms()
     volume = augment.other_volumes(
         6, tf.random.experimental.stateless_split(SEED, 6)[5], settings
     ).numpy()
@@ -257,7 +257,7 @@ def test_another_clip_is_mixed_in_by_power_and_by_samples():
 def test_edges_are_silent_on_one_side_and_no_longer_than_allowed():
     settings, noise = only(edge_share=1.0, edge_ms=300.0), tf.fill([200, FRAMES, 40], 10.0)
     noisy = dataclasses.replace(settings, noise_share=1.0, noise_volume=1.0)
-    silent = on_pictures(pictures(200), noisy, noise) <= STORED.floor + 1e-5
+    silent = on_pictures(spectrograms(200), noisy, noise) <= STORED.floor + 1e-5
     np.testing.assert_array_equal(silent.all(2), silent.any(2))
     frames = silent.all(2)
     assert not np.any(frames[:, 0] & frames[:, -1])
@@ -270,25 +270,8 @@ def test_edges_are_silent_on_one_side_and_no_longer_than_allowed():
 
 
 def test_as_many_clips_as_wanted_have_silent_edges():
-    frames = on_pictures(pictures(2000), only(edge_share=0.3, edge_ms=1000.0)) <= STORED.floor
+    frames = on_pictures(spectrograms(2000), only(edge_share=0.3, edge_ms=1000.0)) <= STORED.floor
     assert np.mean(frames.any((1, 2))) == pytest.approx(0.3, abs=0.04)
-
-
-def test_a_filter_is_smooth_and_bounded_and_alike_on_records_and_on_audio():
-    settings = only(filter_db=9.0)
-    gains = augment.filter_gains(tf.constant(500), 40, SEED, settings).numpy()
-    limit = 9 * np.log(10) / 10
-    assert 0.95 * limit < abs(gains).max() <= limit
-    assert abs(np.diff(gains, axis=1)).max() <= 2 * limit * 4 / 39 + 1e-5
-    values = pictures(low=100, high=180)
-    changed = on_pictures(values, settings) - plain(values)
-    assert np.ptp(changed, axis=1).max() < 1e-3  # the same gain at all times
-    assert np.ptp(changed, axis=2).min() > 0.1
-    over_floor = plain(values) - STORED.floor
-    coloured = augment.colour(over_floor, 25.0, SEED, settings).numpy() - over_floor
-    wanted = augment.filter_gains(tf.constant(6), 40, SEED, settings).numpy()[:, None, :]
-    np.testing.assert_allclose(coloured, np.broadcast_to(wanted, coloured.shape), atol=1e-4)
-    np.testing.assert_array_equal(augment.colour(0 * over_floor, 25.0, SEED, settings), 0)
 
 
 def test_as_many_clips_as_wanted_get_another_one():
@@ -307,7 +290,7 @@ def test_volumes():
 def test_silence_keeps_nothing_of_the_speech():
     silence = tf.constant([True, False] * 3)
     noise = tf.fill([6, FRAMES, 40], 10.0)
-    a, b = (on_pictures(pictures(seed=s), EVERYTHING, noise, silence) for s in (0, 1))
+    a, b = (on_pictures(spectrograms(seed=s), EVERYTHING, noise, silence) for s in (0, 1))
     np.testing.assert_array_equal(a[::2], b[::2])
     assert np.all(np.any(a[1::2] != b[1::2], axis=(1, 2)))
     hum = white(6, seed=2)
@@ -351,7 +334,6 @@ AUGMENTATIONS = st.builds(
     mix_share=st.floats(0, 1),
     edge_share=st.floats(0, 1),
     edge_ms=st.floats(0, 1000),
-    filter_db=st.floats(0, 40),
 )
 
 
@@ -360,7 +342,7 @@ AUGMENTATIONS = st.builds(
 def test_always_finite_and_within_range(augmentation, seed, level):
     key = tf.constant([seed, 1], tf.int64)
     values = (
-        pictures(4, low=0, high=256) if level is None else np.full((4, 98, 40), level, np.uint8)
+        spectrograms(4, low=0, high=256) if level is None else np.full((4, 98, 40), level, np.uint8)
     )
     silence = tf.constant([True, False, False, True])
     noise = mel_power(plain(values), STORED)

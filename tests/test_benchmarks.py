@@ -10,8 +10,8 @@ import pytest
 from models import classifier_file, random_model
 from running import run_main
 
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.frontend.config import FrontEnd
+from kws_tf.tflite.manifest import Manifest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = sorted(path.name for path in BENCHMARKS.glob("[!_]*.py"))
@@ -138,7 +138,7 @@ def test_start_up(rows, tmp_path):
 
 def test_interpreter(rows, tmp_path):
     model = random_model(0, units=4, features=40, classes=3)
-    front_end = FrontEnd(clip_ms=110.0).normalised([0.0] * 40, [1.0] * 40)
+    front_end = FrontEnd(example_ms=110.0).normalised([0.0] * 40, [1.0] * 40)
     content = classifier_file(model, front_end.frames)
     (tmp_path / "tiny.tflite").write_bytes(content)
     Manifest(

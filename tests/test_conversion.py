@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.conversion import convert, guards
-from kws_tf.conversion import graph as g
-from kws_tf.conversion.carry import carry, integer_parameters
 from kws_tf.conversion.convert import convert_model, to_int8
+from kws_tf.conversion.parameters import carry, integer_parameters
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import interpreter, micro
-from kws_tf.model import spotter
+from kws_tf.models import spotter
 from kws_tf.reference.integer_model import IntegerModel
+from kws_tf.tflite import graph as g
+from kws_tf.tflite import interpreter, tflm
 
 FRAMES = 12
 
@@ -139,7 +139,7 @@ def test_file_computes_what_the_layer_computes(
     exact = IntegerModel.from_tflite(content)
     for runtime, ran in (
         ("tflite", interpreter.run(probe, inputs, "reference")),
-        ("tflm", micro.run(probe, inputs)),
+        ("tflm", tflm.run(probe, inputs)),
     ):
         _, hidden, logits = ran.outputs
         reference = exact.run(inputs, runtime)

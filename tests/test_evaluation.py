@@ -18,20 +18,22 @@ from models import classifier_file, pack, random_inputs, random_model
 from running import run_main
 from tensorflow.lite.python import schema_py_generated as schema
 
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.data import pipeline, records, sources
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import clipwise, interpreter, labelled, metrics, micro
+from kws_tf.evaluation import labelled, metrics
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
-from kws_tf.model.quantizers import PactQuantizer
+from kws_tf.models.building import build_model
+from kws_tf.quantization.quantizers import PactQuantizer
+from kws_tf.run_folder import RunFolder
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
-from kws_tf.training.run_folder import RunFolder, build_model
+from kws_tf.tflite import interpreter, runner, tflm
+from kws_tf.tflite.manifest import Manifest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 WORDS = ("up", "down")
 LABELS = ("_silence_", "_unknown_", *WORDS)
-FRONT_END = FrontEnd(clip_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
+FRONT_END = FrontEnd(example_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
 MODEL = random_model(0, units=12, features=40, classes=len(LABELS))
 FILE = classifier_file(MODEL, FRONT_END.frames)
 
@@ -96,8 +98,8 @@ def record_dir(tmp_path):
         ("background", ["_background_noise_"] * 4),
     ):
         writer = records.Writer(tmp_path / "records", partition, log_mel, 1)
-        pictures = rng.integers(0, 256, (len(words), frames, log_mel.bands)).astype(np.uint8)
-        writer.write(pictures, words, [f"{i:08x}_nohash_0.wav" for i in range(len(words))])
+        spectrograms = rng.integers(0, 256, (len(words), frames, log_mel.bands)).astype(np.uint8)
+        writer.write(spectrograms, words, [f"{i:08x}_nohash_0.wav" for i in range(len(words))])
         writer.close()
     return tmp_path / "records"
 
@@ -176,7 +178,7 @@ def test_the_first_of_equal_scores_decides():
 
 def test_picture(tmp_path):
     m = metrics.measure(np.array([0, 1, 1]), np.array([0, 1, 0]), ("a", "b"))
-    metrics.save_picture(m, tmp_path / "a.png", "title")
+    metrics.save_plot(m, tmp_path / "a.png", "title")
     picture = tf.io.decode_png((tmp_path / "a.png").read_bytes(), 3).numpy()
     assert min(picture.shape[:2]) > 200
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
@@ -231,7 +233,7 @@ def test_runtimes_reset_between_clips_and_keep_their_order(runtime):
     if runtime == "tflite":
         got = interpreter.run(FILE, inputs, "reference")
     else:
-        got = micro.run(FILE, inputs)
+        got = tflm.run(FILE, inputs)
     want = MODEL.run(inputs, runtime)
     names = ("posteriors", "hidden", "cell", "logits")
     for name, output in zip(names, got.outputs, strict=True):
@@ -249,7 +251,7 @@ def test_default_kernels_agree_but_for_the_softmax():
 
 
 def test_arena_bytes_by_kind():
-    arena = micro.run(FILE, random_inputs(0, 1, FRONT_END.frames, 40)).arena_bytes
+    arena = tflm.run(FILE, random_inputs(0, 1, FRONT_END.frames, 40)).arena_bytes
     assert arena["total"] == arena["head"] + arena["tail"]
     # The hidden state's 12 bytes and the cell state's 24, each aligned to 16.
     assert arena["TfLiteTensor variable buffer data"] == 16 + 32
@@ -263,7 +265,7 @@ def test_an_operator_that_tflm_has_not():
     file = pack(
         tensors, [(schema.BuiltinOperator.LSH_PROJECTION, 1, [0], [1], None, None)], [0], [1]
     )
-    for runtime, message in ((micro, "builtin opcode 'LSH_PROJECTION'"), (interpreter, "LSH_PROJ")):
+    for runtime, message in ((tflm, "builtin opcode 'LSH_PROJECTION'"), (interpreter, "LSH_PROJ")):
         with pytest.raises(KwsError, match=message):
             runtime.run(file, np.zeros((1, 4, 4), np.int8))
 
@@ -272,14 +274,14 @@ def test_an_operator_that_tflm_has_not():
 @given(st.integers(0, len(FILE) - 1))
 def test_a_truncated_model_never_reaches_a_runtime(size):
     with pytest.raises(KwsError, match=r"damaged|not a \.tflite"):
-        clipwise.input_format(FILE[:size], "m.tflite")
+        runner.input_format(FILE[:size], "m.tflite")
 
 
 @pytest.mark.parametrize(
     "inputs", [np.zeros((1, 14, 10), np.int8), np.zeros((1, 14, 40), np.float32)]
 )
 def test_inputs_of_another_form_are_refused(inputs):
-    for runtime in (interpreter, micro):
+    for runtime in (interpreter, tflm):
         with pytest.raises(KwsError, match=r"input of the model is \[1, 14, 40\]"):
             runtime.run(FILE, inputs)
 
@@ -316,15 +318,15 @@ def test_evaluate_a_model(evaluate, model_path, test_set, tmp_path):
 def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set, tmp_path):
     output = tmp_path / "new"
     code, out, _ = evaluate(
-        *(model_path, "--test-dir", test_set, "--runtime", "micro"),
+        *(model_path, "--test-dir", test_set, "--runtime", "tflm"),
         *("--kernels", "reference", "--output", output),
     )
     assert code == 0
-    report = json.loads((output / f"{model_path.stem}.evaluation-micro.json").read_text())
-    micro_decided, truth = expected_decisions(test_set, "tflm")
+    report = json.loads((output / f"{model_path.stem}.evaluation-tflm.json").read_text())
+    tflm_decided, truth = expected_decisions(test_set, "tflm")
     lite_decided, _ = expected_decisions(test_set, "tflite")
-    assert report["correct"] == np.count_nonzero(micro_decided == truth)
-    assert report["equal_decisions"] == np.count_nonzero(micro_decided == lite_decided)
+    assert report["correct"] == np.count_nonzero(tflm_decided == truth)
+    assert report["equal_decisions"] == np.count_nonzero(tflm_decided == lite_decided)
     assert report["arena_bytes"]["total"] > 1000
     assert "arena" in out
 
@@ -359,11 +361,11 @@ def wrong_scale(tmp_path):
 
 
 def other_frames(tmp_path):
-    return save_model(tmp_path / "m", front_end=dataclasses.replace(FRONT_END, clip_ms=500.0))
+    return save_model(tmp_path / "m", front_end=dataclasses.replace(FRONT_END, example_ms=500.0))
 
 
 def not_normalised(tmp_path):
-    return save_model(tmp_path / "m", front_end=FrontEnd(clip_ms=300.0))
+    return save_model(tmp_path / "m", front_end=FrontEnd(example_ms=300.0))
 
 
 def fewer_labels(tmp_path):

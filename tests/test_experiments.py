@@ -12,11 +12,11 @@ import time
 import pytest
 from tiny_run import make_audio
 
-from kws_tf.audio.synthesis import SynthesisSettings
+from experiments import plan, runner, tables
 from kws_tf.errors import KwsError
-from kws_tf.experiments import plan, runner, tables
 from kws_tf.settings import DataSettings, TrainSettings
-from kws_tf.training.fit import _WARM_UP
+from kws_tf.synthesis.dataset import SynthesisSettings
+from kws_tf.training.loop import _PRETRAINING_SETTINGS
 
 
 def test_every_need_is_planned_and_comes_before():
@@ -49,9 +49,9 @@ def test_the_main_table_is_complete(group, kinds):
 def test_a_warm_up_that_is_shared_is_the_same():
     every = plan.experiments()
     for experiment in every.values():
-        if experiment.train.warm_up_run:
-            other = every[experiment.train.warm_up_run]
-            for name in _WARM_UP:
+        if experiment.train.pretraining_run:
+            other = every[experiment.train.pretraining_run]
+            for name in _PRETRAINING_SETTINGS:
                 assert getattr(experiment.train, name) == getattr(other.train, name), name
             assert (experiment.data, experiment.augmentation) == (other.data, other.augmentation)
 

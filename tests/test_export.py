@@ -23,15 +23,15 @@ from models import classifier_file, random_model
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_micro import runtime
 
-from kws_tf.conversion.graph import Graph
-from kws_tf.conversion.manifest import Manifest
-from kws_tf.deployment import golden, micro_model
-from kws_tf.deployment.c_frontend import CFrontEnd, c_features_int8
+from kws_tf.deployment import golden, tflm_model
 from kws_tf.deployment.export import export
-from kws_tf.deployment.trigger import Trigger
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import micro
+from kws_tf.evaluation.trigger import Trigger
+from kws_tf.frontend.c_frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import front_end
+from kws_tf.tflite import tflm
+from kws_tf.tflite.graph import Graph
+from kws_tf.tflite.manifest import Manifest
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "export_micro.py"
 STUB = Path(__file__).parent / "tflm_stub"
@@ -46,23 +46,23 @@ def needs(*tools):
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
-def model_bytes(name: str, clip_ms: float = 1000.0) -> tuple[bytes, float]:
+def model_bytes(name: str, example_ms: float = 1000.0) -> tuple[bytes, float]:
     """A model of random weights for a front end, with its posteriors as the only output."""
-    front, units = front_end(name, clip_ms), 24
+    front, units = front_end(name, example_ms), 24
     model = random_model(3, units, front.features, len(LABELS))
     graph = Graph(classifier_file(model, front.frames))
     graph.main.outputs = graph.main.outputs[:1]
     return graph.to_bytes(), float(model.input.scale)
 
 
-def save_model(folder: Path, name: str = "logmel40", clip_ms: float = 1000.0, **changes) -> Path:
+def save_model(folder: Path, name: str = "logmel40", example_ms: float = 1000.0, **changes) -> Path:
     """Writes the model and its manifest, but for the changes."""
     folder.mkdir(exist_ok=True)
-    content, scale = model_bytes(name, clip_ms)
+    content, scale = model_bytes(name, example_ms)
     content = changes.pop("content", content)
     path = folder / "model.tflite"
     path.write_bytes(content)
-    front = front_end(name, clip_ms)
+    front = front_end(name, example_ms)
     level = 0.0 if front.coefficients else -7.0
     manifest = Manifest(
         labels=LABELS,
@@ -215,7 +215,7 @@ def test_recordings_become_golden_clips(tmp_path):
         file.setframerate(16000)
         file.writeframes(samples.tobytes())
     result = export(save_model(tmp_path / "model"), tmp_path / "firmware", [path])
-    assert "KWS_GOLDEN_CLIPS 1\n" in (result.folder / "kws_config.h").read_text()
+    assert "KWS_GOLDEN_EXAMPLES 1\n" in (result.folder / "kws_config.h").read_text()
     assert '"yes/clip.wav"' in (result.folder / "kws_golden_data.c").read_text()
 
 
@@ -223,9 +223,9 @@ def test_recordings_become_golden_clips(tmp_path):
 
 
 @needs("cmake", "cc", "c++")
-@pytest.mark.parametrize("clip_ms", [1000.0, 1500.0])
-def test_the_host_build_passes_its_golden_check(tmp_path, clip_ms):
-    exported = export(save_model(tmp_path / "model", clip_ms=clip_ms), tmp_path / "firmware")
+@pytest.mark.parametrize("example_ms", [1000.0, 1500.0])
+def test_the_host_build_passes_its_golden_check(tmp_path, example_ms):
+    exported = export(save_model(tmp_path / "model", example_ms=example_ms), tmp_path / "firmware")
     build = tmp_path / "build"
     run("cmake", "-S", exported.folder, "-B", build, "-DKWS_STRICT=ON")
     run("cmake", "--build", build)
@@ -305,7 +305,7 @@ def run_application(program: Path, model: bytes, samples=b"", frames=49) -> tupl
         with os.fdopen(to_us, "rb") as source, os.fdopen(from_us, "wb", buffering=0) as target:
             while len(window := source.read(frames * 40)) == frames * 40:
                 windows.append(np.frombuffer(window, np.int8).reshape(frames, 40))
-                target.write(micro.run(model, windows[-1][None]).outputs[0].tobytes())
+                target.write(tflm.run(model, windows[-1][None]).outputs[0].tobytes())
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -328,9 +328,9 @@ def run_application(program: Path, model: bytes, samples=b"", frames=49) -> tupl
 
 @needs("cc", "c++")
 def test_clips_through_the_application(exported, tmp_path):
-    """main_clips: every label, score and golden check, with the model by tflite-micro."""
+    """main_examples: every label, score and golden check, with the model by tflite-micro."""
     model = model_bytes("logmel40")[0]
-    program = build_application(exported.folder, tmp_path, "main_clips.cc")
+    program = build_application(exported.folder, tmp_path, "main_examples.cc")
     printed, windows = run_application(program, model)
     assert "golden check passed" in printed
     vectors = golden.make_golden(model, exported.manifest)
@@ -350,7 +350,7 @@ def test_the_application_compiles_for_cortex_m(exported, tmp_path):
     """Against the stand-in headers: its own syntax and warnings, no heap of its own."""
     target = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-Os"]
     include = [f"-I{exported.folder}", f"-I{STUB}"]
-    for source in ("keyword_spotter.cc", "main_clips.cc", "main_microphone.cc"):
+    for source in ("keyword_spotter.cc", "main_examples.cc", "main_microphone.cc"):
         compiled = tmp_path / f"{source}.o"
         command = ["arm-none-eabi-g++", *CXX_STRICT, *target, *include]
         run(*command, "-c", exported.folder / source, "-o", compiled)
@@ -359,12 +359,12 @@ def test_the_application_compiles_for_cortex_m(exported, tmp_path):
 
 
 @needs("cc", "c++")
-@pytest.mark.parametrize(("decision_ms", "clip_ms"), [(200.0, 1000.0), (60.0, 1500.0)])
-def test_a_stream_through_the_application(tmp_path, decision_ms, clip_ms):
+@pytest.mark.parametrize(("decision_ms", "example_ms"), [(200.0, 1000.0), (60.0, 1500.0)])
+def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
     """main_microphone: windows, smoothing, threshold, refractory time; sanitizers on."""
     trigger = Trigger(decision_ms, 2, 0.4, 700.0)
     details = {"trigger": dataclasses.asdict(trigger)}
-    path = save_model(tmp_path / "model", clip_ms=clip_ms, details=details)
+    path = save_model(tmp_path / "model", example_ms=example_ms, details=details)
     result = export(path, tmp_path / "firmware")
     model, front = path.read_bytes(), result.manifest.front_end
     signals = golden.signals(front)
@@ -377,7 +377,7 @@ def test_a_stream_through_the_application(tmp_path, decision_ms, clip_ms):
     ends = range(front.frames, len(rows) + 1, trigger.decision_hops(front.log_mel))
     wanted = np.stack([rows[end - front.frames : end] for end in ends])
     np.testing.assert_array_equal(windows, wanted)
-    posteriors = (micro.run(model, wanted).outputs[0].astype(np.float32) + 128) / 256
+    posteriors = (tflm.run(model, wanted).outputs[0].astype(np.float32) + 128) / 256
     detections = trigger.detections(posteriors, LABELS, front.log_mel)
     assert len(detections) >= 2  # else the test shows nothing
     assert printed.splitlines() == [
@@ -394,7 +394,7 @@ def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
     options = [f"-DTFLM_DIR={tree}", "-DKWS_STRICT=ON"]
     run("cmake", "-S", exported.folder, "-B", tmp_path / "build", *options)
     run("cmake", "--build", tmp_path / "build")
-    assert (tmp_path / "build" / "kws_clips").exists()
+    assert (tmp_path / "build" / "kws_examples").exists()
     assert (tmp_path / "build" / "kws_microphone").exists()
     wrong = ["cmake", "-S", exported.folder, "-B", tmp_path / "wrong", f"-DTFLM_DIR={tmp_path}"]
     result = subprocess.run(wrong, capture_output=True, text=True)
@@ -407,10 +407,10 @@ def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
 def test_the_whole_program_with_tflm(exported, tmp_path):
     run("cmake", "-S", exported.folder, "-B", tmp_path, f"-DTFLM_DIR={os.environ['TFLM_DIR']}")
     run("cmake", "--build", tmp_path, "-j", "2")
-    assert "golden check passed" in run(tmp_path / "kws_clips")
+    assert "golden check passed" in run(tmp_path / "kws_examples")
 
 
 def test_resolver_methods_are_spelled_as_tflm_spells_them():
-    for name, method in micro_model.RESOLVER_METHODS.items():
+    for name, method in tflm_model.RESOLVER_METHODS.items():
         assert hasattr(schema.BuiltinOperator, name)
         assert method.removeprefix("Add").upper() == name.replace("_", "")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kws_tf.audio import decode
+from kws_tf.audio import reader
 from kws_tf.data import records
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FRONT_ENDS, FrontEnd, LogMel, front_end
@@ -107,7 +107,7 @@ def test_shapes():
     }
     assert LogMel(hop_ms=10.0).frames(16000) == 98
     assert LogMel().frames(479) == 0
-    assert dataclasses.replace(front_end("logmel40"), clip_ms=2000.0).frames == 99
+    assert dataclasses.replace(front_end("logmel40"), example_ms=2000.0).frames == 99
 
 
 @settings(max_examples=50, deadline=None)
@@ -146,8 +146,8 @@ DAMAGED = [
     {"mean": None},
     {"coefficients": 41},
     {"coefficients": 2.5},
-    {"clip_ms": 20.0},
-    {"clip_ms": float("inf")},
+    {"example_ms": 20.0},
+    {"example_ms": float("inf")},
     {"unknown": 1},
     {"log_mel": 3},
     {"log_mel": {"hop_ms": 0.0}},
@@ -198,13 +198,13 @@ def test_parity_with_the_published_records():
     audio = Path(DATA) / "speech_commands_subset"
     before, after = [], []
     for picture, word, name in zip(
-        published.pictures, published.words, published.clips, strict=True
+        published.spectrograms, published.words, published.names, strict=True
     ):
         path = (audio / word / name).with_suffix(".flac")
-        # Shorter clips are padded in some other way in the published pictures.
-        if len(before) == 200 or not path.exists() or decode.inspect(path).samples < 16000:
+        # Shorter clips are padded in some other way in the published spectrograms.
+        if len(before) == 200 or not path.exists() or reader.inspect(path).samples < 16000:
             continue
-        ours = records.to_picture(log_mel(decode.load(path), published.log_mel), published.log_mel)
+        ours = records.to_uint8(log_mel(reader.load(path), published.log_mel), published.log_mel)
         coded = tf.io.encode_jpeg(ours[..., None], format="grayscale", quality=75)
         for errors, made in ((before, ours), (after, tf.io.decode_jpeg(coded)[..., 0])):
             errors.append(np.abs(made.numpy().astype(int) - picture).mean())

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_recordings import PITCH, run_script, spoken
 
-from kws_tf.audio import recording, speakers
-from kws_tf.audio.import_recordings import import_recordings, summary, tables
-from kws_tf.audio.recording import Problem, bursts, make_clip
+from kws_tf.audio.recordings import cutting, speakers
+from kws_tf.audio.recordings.cutting import Problem, bursts, cut_example
+from kws_tf.audio.recordings.importing import import_recordings, summary, tables
 from kws_tf.audio.speech_commands import (
     NOISE_FOLDER,
     PARTITIONS,
@@ -132,10 +132,10 @@ def test_any_format_gives_the_word_in_the_middle(
         samples = np.stack([samples, 0.5 * samples], 1)
     path = tmp_path_factory.mktemp("any") / "clip.dat"
     path.write_bytes(FORMATS[format](samples, rate))
-    read, clipped = recording.read(path)
+    read, clipped = cutting.read(path)
     assert not clipped
     assert abs(len(read) - 2 * 16000) <= 0.06 * 16000  # MP3 may be padded
-    clip, findings = make_clip(read, "up", 16000)
+    clip, findings = cut_example(read, "up", 16000)
     assert not findings
     assert (clip.dtype, clip.shape) == (np.float32, (16000,))
     power = np.square(clip, dtype=float)
@@ -145,7 +145,7 @@ def test_any_format_gives_the_word_in_the_middle(
     pitch = np.argmax(np.abs(np.fft.rfft(clip)))
     assert pitch == pytest.approx(PITCH, abs=5)
     ((start, end),) = bursts(clip)
-    assert dbfs(clip[start:end]) == pytest.approx(recording.SPEECH_DBFS, abs=1)
+    assert dbfs(clip[start:end]) == pytest.approx(cutting.SPEECH_DBFS, abs=1)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -155,7 +155,7 @@ def test_wav_samples_are_those_of_the_file(tmp_path, rate):
     reads = []
     for name in ("WAV 16", "WAV 24", "WAV 32", "WAV float", "WAV double"):
         (tmp_path / name).write_bytes(FORMATS[name](samples, rate))
-        reads.append(recording.read(tmp_path / name)[0])
+        reads.append(cutting.read(tmp_path / name)[0])
     for read in reads:
         np.testing.assert_allclose(read, reads[-1], atol=2**-14)
     if rate == 16000:
@@ -175,13 +175,13 @@ def test_no_clip_is_too_loud_or_of_another_length(size, level, seed, length, spi
     samples = level * rng.standard_normal(size) * np.hanning(size) + 0.1 * level
     if spiky:
         samples[rng.integers(size)] *= 1000
-    clip, findings = make_clip(samples.astype(np.float32), "up", length)
+    clip, findings = cut_example(samples.astype(np.float32), "up", length)
     if clip is None:
         assert findings
     else:
         assert len(clip) == length
         assert np.isfinite(clip).all()
-        assert np.abs(clip).max() <= 10 ** (recording.PEAK_DBFS / 20) * 1.0001
+        assert np.abs(clip).max() <= 10 ** (cutting.PEAK_DBFS / 20) * 1.0001
 
 
 @settings(max_examples=40, deadline=None)
@@ -217,7 +217,7 @@ def test_clicks_breath_and_hum_are_no_words(hum):
 
 def test_short_recording_is_padded_on_both_sides():
     samples = spoken(0.5, [0.2], noise=0.001).astype(np.float32)
-    clip, _ = make_clip(samples, "up", 16000)
+    clip, _ = cut_example(samples, "up", 16000)
     filled = np.flatnonzero(clip)
     assert 4000 <= filled[0] <= 8000
     assert filled[-1] - filled[0] == pytest.approx(8000, abs=20)
@@ -236,7 +236,7 @@ def test_short_recording_is_padded_on_both_sides():
     ],
 )
 def test_a_phrase_may_have_as_many_bursts_as_parts(word, at, problems):
-    clip, findings = make_clip(spoken(3, at).astype(np.float32), word, 24000)
+    clip, findings = cut_example(spoken(3, at).astype(np.float32), word, 24000)
     assert [finding.problem for finding in findings] == problems
     assert len(clip) == 24000
 
@@ -253,12 +253,12 @@ def test_damaged_file_never_stops_an_import(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "clip"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        samples, _ = recording.read(path)
-    except recording.Rejection as rejection:
+        samples, _ = cutting.read(path)
+    except cutting.Rejection as rejection:
         assert rejection.finding.detail
     else:
         assert np.isfinite(samples).all()
-        make_clip(samples, "up", 16000)
+        cut_example(samples, "up", 16000)
 
 
 # --- Speakers.
@@ -484,15 +484,15 @@ def test_problems_are_reported_and_left_out(source, target, keep_doubtful):
 @pytest.mark.parametrize("rate", [16000, 48000])
 def test_full_scale_float_is_not_clipped(tmp_path, rate):
     (tmp_path / "loud").write_bytes(float_wav(spoken(rate=rate, level=3), rate))
-    assert not recording.read(tmp_path / "loud")[1]
+    assert not cutting.read(tmp_path / "loud")[1]
     (tmp_path / "clipped").write_bytes(float_wav(np.clip(spoken(rate=rate, level=3), -1, 1), rate))
-    assert recording.read(tmp_path / "clipped")[1]
+    assert cutting.read(tmp_path / "clipped")[1]
 
 
 def test_a_clipped_channel_is_enough(tmp_path):
     samples = np.stack([spoken(), spoken(level=5)], 1)
     (tmp_path / "clip").write_bytes(wav(samples, 16000))
-    assert recording.read(tmp_path / "clip")[1]
+    assert cutting.read(tmp_path / "clip")[1]
 
 
 def test_a_thousand_mixed_files(source, target):
@@ -677,5 +677,5 @@ def test_nothing_to_import(source, target, capsys):
 def test_real_words_have_one_burst(target):
     folder = Path(os.environ["KWS_TF_DATA"]) / "speech_commands_subset"
     paths = sorted(folder.glob("*/*.flac"))[::10]
-    found = Counter(len(bursts(recording.read(path)[0])) for path in paths)
+    found = Counter(len(bursts(cutting.read(path)[0])) for path in paths)
     assert found[1] >= 0.97 * len(paths)

@@ -7,11 +7,11 @@ import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kws_tf.model import fused
-from kws_tf.model.lstm import QuantizedLSTM, QuantizedLSTMCell
-from kws_tf.model.profiles import PROFILES, SIGNALS, paper, tflite
-from kws_tf.model.quantizers import FixedPointQuantizer, PactQuantizer
-from kws_tf.model.runtimes import RUNTIMES
+from kws_tf.quantization import fused
+from kws_tf.quantization.activations import RUNTIMES
+from kws_tf.quantization.lstm import QuantizedLSTM, QuantizedLSTMCell
+from kws_tf.quantization.profiles import PROFILES, SIGNALS, paper, tflite
+from kws_tf.quantization.quantizers import FixedPointQuantizer, PactQuantizer
 
 
 def sample(batch=4, steps=9, features=10, seed=0):

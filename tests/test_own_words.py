@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from running import run_main
 from tiny_run import make_audio, write_wav
 
-from kws_tf.audio import fresh_process, speech_commands, synthesis, vocabulary
+from kws_tf.audio import speech_commands
 from kws_tf.audio.speech_commands import scan
-from kws_tf.audio.synthesis import SynthesisSettings, fitting_window, say
 from kws_tf.data import extract, locate, mix, sources
-from kws_tf.data.labels import check_spelling, class_names, word_key
 from kws_tf.errors import KwsError
 from kws_tf.files import folder_digest
 from kws_tf.frontend.config import front_end
+from kws_tf.labels import check_spelling, class_names, word_key
 from kws_tf.settings import DataSettings
+from kws_tf.synthesis import dataset, fresh_process, vocabulary
+from kws_tf.synthesis.dataset import SynthesisSettings, fitting_window, say
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -47,7 +48,7 @@ def few(monkeypatch, tmp_path):
     monkeypatch.setattr(mix, "ENOUGH", 12)
     monkeypatch.setattr(mix, "LEAST", 6)
     monkeypatch.setattr(mix, "HELD_OUT", 4)
-    monkeypatch.setattr(locate, "_CLIPS_PER_UNKNOWN_WORD", 6)
+    monkeypatch.setattr(locate, "_PER_UNKNOWN_WORD", 6)
     monkeypatch.setattr(vocabulary, "unknown_words", lambda words: ("cat", "lights"))
 
 
@@ -123,7 +124,7 @@ def test_records_of_another_window(tmp_path):
     extract.extract(audio, tmp_path / "records", front_end("logmel40", 800), shards=1)
     data = DataSettings(words=("up", "down"), window_ms=800)
     loaded = sources.load(tmp_path / "records", "training", front_end("logmel40", 800), data)
-    assert loaded.clips.shape[1:] == (78, 40)
+    assert loaded.values.shape[1:] == (78, 40)
     with pytest.raises(KwsError, match=r"78 frames a clip \(800 ms\) and the window of 1000 ms"):
         sources.load(tmp_path / "records", "training", front_end("logmel40"), data)
 
@@ -133,7 +134,7 @@ def test_records_of_another_window(tmp_path):
 
 def test_cut_words(tmp_path):
     cut = SynthesisSettings(("lights on",), (), 40, cut_words=True, noise_seconds=1)
-    cut = synthesis.make_dataset(tmp_path / "set", cut, progress=False) / "speech_commands"
+    cut = dataset.make_dataset(tmp_path / "set", cut, progress=False) / "speech_commands"
     assert {clip.word for clip in scan(cut)} == {"lights on", "lights on (cut)"}
     clips = scan(cut)
     samples = sources.read_samples([clip.path for clip in clips], front_end("logmel40"))
@@ -159,7 +160,7 @@ def test_a_script_without_a_guard(tmp_path):
 
 def test_what_a_fresh_process_raises():
     with pytest.raises(KwsError, match="espeak-ng has no voice 'xx'"):
-        fresh_process.call(synthesis._speak, ["yes"], "xx", 150)
+        fresh_process.call(dataset._speak, ["yes"], "xx", 150)
     assert fresh_process.call(print, "to stderr") is None
     with pytest.raises(KwsError, match="the process for exit died"):
         fresh_process.call(sys.exit, 3)
@@ -330,10 +331,10 @@ def test_from_words_to_detections(few, call, tmp_path):
     assert "arena of TFLite Micro" in table[5]
     manifest = json.loads(Path("run/model.json").read_text())
     assert manifest["labels"] == ["_silence_", "_unknown_", "lights on", "Dim"]
-    assert manifest["front_end"]["clip_ms"] == 1200
+    assert manifest["front_end"]["example_ms"] == 1200
     assert Path("run/labels.txt").read_text().splitlines() == manifest["labels"]
     accuracy = json.loads(Path("run/accuracy.json").read_text())
-    assert set(accuracy) == {"keras-float", "keras-quantized", "tflite", "micro"}
+    assert set(accuracy) == {"keras-float", "keras-quantized", "tflite", "tflm"}
     assert accuracy["tflite"]["n"] == 4  # a clip of each class
 
     code, text, errors = call("say", "lights on, dim", "phrase.wav")
@@ -353,7 +354,7 @@ def test_from_words_to_detections(few, call, tmp_path):
     code, _, errors = call("export_micro", "run/model.tflite", "-o", "firmware")
     assert code == 0, errors
     assert '    "lights on",\n' in Path("firmware/kws_model.c").read_text()
-    assert "#define KWS_CLIP_SAMPLES 19200\n" in Path("firmware/kws_config.h").read_text()
+    assert "#define KWS_EXAMPLE_SAMPLES 19200\n" in Path("firmware/kws_config.h").read_text()
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kws_tf.data import pipeline
 from kws_tf.data.examples import Examples, keyword_indices
-from kws_tf.data.labels import KEYWORDS, class_names
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel, front_end
+from kws_tf.labels import KEYWORDS, class_names
 from kws_tf.settings import Augmentation, DataSettings
 
 WORDS = ("up", "down")
@@ -51,7 +51,7 @@ def batches(source=None, batch_size=2, seed=0, first_epoch=0, augmentation=OFF, 
 
 def test_an_epoch_has_what_it_should():
     made = batches()  # 40 keyword, 10 unknown, 8 silent clips
-    assert (made.steps, made.clips) == (29, 58)
+    assert (made.steps, made.examples) == (29, 58)
     levels, labels = epoch(made)
     keyword = levels[labels >= 2]
     assert sorted(keyword) == list(range(1, 41))
@@ -107,7 +107,7 @@ def test_epochs_are_made_once_and_heard_again():
     alone = tf.data.Options()
     alone.autotune.enabled = False  # which would make batches ahead
     dataset = dataset.with_options(alone)
-    again = pipeline.heard_again(pipeline.Batches(dataset, steps=2, clips=4), epochs=3)
+    again = pipeline.repeated_epochs(pipeline.Batches(dataset, steps=2, clips=4), epochs=3)
     heard = list(again.take(15).as_numpy_iterator())
     assert len(made) == 6
     for number, (features, labels) in enumerate(heard):
@@ -118,7 +118,7 @@ def test_epochs_are_made_once_and_heard_again():
 
 def test_the_remainder_of_an_epoch_is_left_out():
     made = batches(batch_size=25)
-    assert (made.steps, made.clips) == (2, 50)
+    assert (made.steps, made.examples) == (2, 50)
     assert [len(y) for _, y in made.dataset.take(5).as_numpy_iterator()] == [25] * 5
 
 
@@ -177,11 +177,11 @@ def test_normalisation_of_pictures():
         source, clips=np.random.default_rng(0).integers(0, 256, (7, 98, 40), dtype=np.uint8)
     )
     fitted = pipeline.fit_normalisation(source, front_end("logmel40"))
-    values = source.clips[:, ::2].astype(np.float64).reshape(-1, 40) / 10 - 14.65
+    values = source.values[:, ::2].astype(np.float64).reshape(-1, 40) / 10 - 14.65
     np.testing.assert_allclose(fitted.mean, values.mean(0), atol=1e-3)
     np.testing.assert_allclose(fitted.std, values.std(0), atol=1e-3)
     constant = pipeline.fit_normalisation(
-        dataclasses.replace(source, clips=source.clips * 0), front_end("logmel40")
+        dataclasses.replace(source, values=source.values * 0), front_end("logmel40")
     )
     assert min(constant.std) > 0
 

@@ -8,8 +8,8 @@ import tf_keras as keras
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kws_tf.model.quantize_config import PactQuantizeConfig
-from kws_tf.model.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
+from kws_tf.quantization.quantize_config import PactQuantizeConfig
+from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 
 clips = st.floats(0.0625, 20, width=32)
 bit_widths = st.integers(2, 10)

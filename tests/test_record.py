@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from own_recordings import run_script, spoken
 
-from kws_tf.audio import microphone, recording
-from kws_tf.audio.import_recordings import import_recordings
-from kws_tf.audio.recording import bursts
+from kws_tf.audio.recordings import cutting, microphone
+from kws_tf.audio.recordings.cutting import bursts
+from kws_tf.audio.recordings.importing import import_recordings
 from kws_tf.audio.speech_commands import PARTITIONS, scan
 from kws_tf.errors import KwsError
 
@@ -80,7 +80,7 @@ def test_words_in_turn(session):
     ((start, end),) = bursts(samples)
     assert (start + end) / 2 == pytest.approx(8000, abs=200)
     level = 10 * np.log10(np.mean(samples[start:end] ** 2))
-    assert level == pytest.approx(recording.SPEECH_DBFS, abs=0.5)
+    assert level == pytest.approx(cutting.SPEECH_DBFS, abs=0.5)
 
 
 @pytest.mark.parametrize(

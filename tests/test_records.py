@@ -13,14 +13,14 @@ from kws_tf.frontend.config import LogMel
 OTHER = LogMel(window_ms=40.0, fft_length=1024, hop_ms=10.0)
 
 
-def pictures(clips=5, frames=98, seed=0):
+def spectrograms(clips=5, frames=98, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (clips, frames, 40), dtype=np.uint8)
 
 
 def write(
     folder, partition="training", log_mel=records.PUBLISHED, shards=1, values=None, word="up"
 ):
-    values = pictures() if values is None else values
+    values = spectrograms() if values is None else values
     names = [f"{seed:08x}_nohash_0.wav" for seed in range(len(values))]
     with records.Writer(folder, partition, log_mel, shards) as writer:
         writer.write(values, [word] * len(values), names)
@@ -52,14 +52,14 @@ def files(folder):
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 60), st.text(min_size=1, max_size=8))
 def test_round_trip_is_lossless(tmp_path_factory, clips, shards, frames, word):
     folder = tmp_path_factory.mktemp("records")
-    values = pictures(clips, frames)
+    values = spectrograms(clips, frames)
     write(folder, shards=shards, values=values, word=word)
     back = records.read(folder, "training")
     # Records go to the shards in turn and are read shard by shard.
     order = [i for shard in range(shards) for i in range(shard, clips, shards)]
-    np.testing.assert_array_equal(back.pictures, values[order])
+    np.testing.assert_array_equal(back.spectrograms, values[order])
     assert list(back.words) == [word] * clips
-    assert list(back.clips) == [f"{i:08x}_nohash_0.wav" for i in order]
+    assert list(back.names) == [f"{i:08x}_nohash_0.wav" for i in order]
     assert back.log_mel == records.PUBLISHED
 
 
@@ -68,15 +68,15 @@ def test_round_trip_is_lossless(tmp_path_factory, clips, shards, frames, word):
 def test_a_picture_is_off_by_half_a_step(values):
     config = LogMel()
     limited = np.clip(np.float32(values), config.floor, config.ceiling)
-    back = records.from_picture(records.to_picture(np.float32(values), config), config)
+    back = records.from_uint8(records.to_uint8(np.float32(values), config), config)
     np.testing.assert_allclose(back, limited, atol=0.05 + 1e-5)
 
 
 def test_picture_is_the_published_code():
     codes = np.arange(256)
-    values = records.from_picture(codes.astype(np.uint8), records.PUBLISHED)
+    values = records.from_uint8(codes.astype(np.uint8), records.PUBLISHED)
     np.testing.assert_allclose(values, (codes - 146.5) / 10, atol=1e-5)
-    np.testing.assert_array_equal(records.to_picture(values, records.PUBLISHED), codes)
+    np.testing.assert_array_equal(records.to_uint8(values, records.PUBLISHED), codes)
 
 
 def test_published_records_have_the_published_constants(tmp_path):
@@ -84,7 +84,7 @@ def test_published_records_have_the_published_constants(tmp_path):
     write_published(tmp_path / "training-00000-of-00001.tfrecord", smooth)
     back = records.read(tmp_path, "training")
     assert back.log_mel == LogMel(hop_ms=10.0)
-    assert abs(back.pictures.astype(int) - smooth).max() <= 3
+    assert abs(back.spectrograms.astype(int) - smooth).max() <= 3
     assert list(back.words) == ["up"] * 3
 
 
@@ -113,7 +113,7 @@ def test_mixed_front_ends_are_refused(tmp_path):
 
 def test_nothing_is_there_before_the_end(tmp_path):
     writer = records.Writer(tmp_path, "training", records.PUBLISHED, 2)
-    writer.write(pictures(), ["up"] * 5, ["clip"] * 5)
+    writer.write(spectrograms(), ["up"] * 5, ["clip"] * 5)
     assert all(name.endswith(".part") for name in files(tmp_path))
     assert not records.is_record_folder(tmp_path)
     assert writer.close() == 5
@@ -131,7 +131,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         pytest.raises(ZeroDivisionError),
         records.Writer(tmp_path, "training", records.PUBLISHED, 3) as writer,
     ):
-        writer.write(pictures(2), ["no"] * 2, ["clip"] * 2)
+        writer.write(spectrograms(2), ["no"] * 2, ["clip"] * 2)
         raise ZeroDivisionError
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -140,7 +140,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 def test_earlier_shards_do_not_mix_in(tmp_path, first, second):
     write(tmp_path, shards=first)
     write(tmp_path, "validation")
-    write(tmp_path, shards=second, values=pictures(7, seed=1), word="no")
+    write(tmp_path, shards=second, values=spectrograms(7, seed=1), word="no")
     back = records.read(tmp_path, "training")
     assert list(back.words) == ["no"] * 7
     assert len(records.read(tmp_path, "validation").words) == 5
@@ -180,7 +180,7 @@ def test_damaged_file(tmp_path, harm):
 
 def test_damaged_picture_and_wrong_size(tmp_path):
     path = tmp_path / "training-00000-of-00001.tfrecord"
-    write_published(path, pictures(2), bands=39)
+    write_published(path, spectrograms(2), bands=39)
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
     example = tf.train.Example()
@@ -194,8 +194,8 @@ def test_damaged_picture_and_wrong_size(tmp_path):
 
 def test_clips_of_different_lengths(tmp_path):
     with records.Writer(tmp_path, "training", records.PUBLISHED) as writer:
-        writer.write(pictures(2), ["up"] * 2, ["clip"] * 2)
-        writer.write(pictures(2, frames=97), ["up"] * 2, ["clip"] * 2)
+        writer.write(spectrograms(2), ["up"] * 2, ["clip"] * 2)
+        writer.write(spectrograms(2, frames=97), ["up"] * 2, ["clip"] * 2)
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
 

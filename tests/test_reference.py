@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kws_tf.errors import KwsError
+from kws_tf.quantization import activation_tables as act
+from kws_tf.quantization import fixed_point as fx
 from kws_tf.reference import IntegerModel, IntegerOutputs
-from kws_tf.reference import activations as act
-from kws_tf.reference import fixed_point as fx
 from kws_tf.reference.integer_model import Quantization
 
 tf = pytest.importorskip("tensorflow")
@@ -234,10 +234,10 @@ def test_softmax_is_both_runtimes_and_near_the_real_one(classes, scale, seed):
     tensors = [(kind, shape, None, scale, 3), (kind, shape, None, 1 / 256, -128)]
     operators = [(schema.BuiltinOperator.SOFTMAX, 2, [0], [1], options, None)]
     file = pack(tensors, operators, [0], [1])
-    on_micro = micro.Interpreter.from_bytes(file, arena_size=1 << 16)
-    on_micro.set_input(logits, 0)
-    on_micro.invoke()
-    np.testing.assert_array_equal(got, on_micro.get_output(0))
+    on_tflm = micro.Interpreter.from_bytes(file, arena_size=1 << 16)
+    on_tflm.set_input(logits, 0)
+    on_tflm.invoke()
+    np.testing.assert_array_equal(got, on_tflm.get_output(0))
     on_tflite = reference_interpreter(file)
     on_tflite.set_tensor(0, logits)
     on_tflite.invoke()

@@ -19,18 +19,20 @@ from hypothesis import strategies as st
 from models import classifier_file, random_model
 from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
 
+from kws_tf import run_folder
 from kws_tf.conversion.convert import convert_run
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import evaluate, labelled, metrics, verify
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
-from kws_tf.model import spotter
+from kws_tf.models import spotter
+from kws_tf.models.building import build_model
 from kws_tf.report import charts, classes, exactness, history, measured, page, signals
 from kws_tf.report.decisions import Decisions
-from kws_tf.training import fit, run_folder
-from kws_tf.training.run_folder import RunFolder, build_model
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite.manifest import Manifest
+from kws_tf.training import loop
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SECTIONS = ("learning", "confusion", "classes", "clips", "weights", "activations", "exactness")
@@ -52,7 +54,7 @@ def original(audio, tmp_path_factory):
     The model file is another model than the weights, which no one looks at here.
     """
     run = RunFolder(tmp_path_factory.mktemp("runs") / "run")
-    front_end = FrontEnd(clip_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
+    front_end = FrontEnd(example_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
     data = dataclasses.replace(DATA, words=(HOSTILE, WORDS[1]))
     run.start(TRAIN, data, AUGMENTATION, audio, front_end)
     rng, history = np.random.default_rng(0), []
@@ -62,7 +64,7 @@ def original(audio, tmp_path_factory):
         model.save_weights(run.weights_file(phase))
         clips = spotter.clips(model) if phase == "quantized" else {}
         for epoch in range(2):
-            row = {"phase": phase, "epoch": epoch, "seconds": 1.0, "clips": 32}
+            row = {"phase": phase, "epoch": epoch, "seconds": 1.0, "examples": 32}
             names = ("loss", "accuracy", "val_loss", "val_accuracy")
             row |= dict(zip(names, rng.random(4), strict=True))
             row |= {f"clip/{name}": float(clip) + 0.1 * epoch for name, clip in clips.items()}
@@ -228,7 +230,7 @@ def matrix_of(html):
 @pytest.mark.slow
 def test_trained_converted_and_verified_run(audio, original, tmp_path):
     data = original.data_settings()
-    run = fit.train(tmp_path / "run", audio, TRAIN, data, AUGMENTATION, verbose=0)
+    run = loop.train(tmp_path / "run", audio, TRAIN, data, AUGMENTATION, verbose=0)
     convert_run(run, None)
     clips = labelled.from_records(audio, "validation", run.labels(), run.front_end(), data)
     proof = verify.verify(run, clips)
@@ -259,23 +261,23 @@ def test_proof_of_another_model_is_left_out(run):
     proof["tensors"][0][3] = "0.5"
     write_json(run.path / "verify.json", proof)
     assert measured.read_proof(run) is None
-    assert figures_of(run)["arena"] == f"python scripts/evaluate.py {run.path} --runtime micro"
+    assert figures_of(run)["arena"] == f"python scripts/evaluate.py {run.path} --runtime tflm"
 
 
 def test_evaluation_of_another_model_is_left_out(run):
     (run.path / "verify.json").unlink()
     entry = evaluated(run.model_file)
-    write_json(run.accuracy_file, {"tflite": entry, "micro": entry | {"sha256": 64 * "0"}})
+    write_json(run.accuracy_file, {"tflite": entry, "tflm": entry | {"sha256": 64 * "0"}})
     figures = figures_of(run)
     assert figures["TFLite int8"] == "33 of 77, test"
-    assert figures["TFLM int8"] == f"python scripts/evaluate.py {run.path} --runtime micro"
+    assert figures["TFLM int8"] == f"python scripts/evaluate.py {run.path} --runtime tflm"
 
 
 def test_test_set_goes_before_validation(run):
     entries = {
         "tflite": evaluated(run.model_file),
         "tflite-validation": evaluated(run.model_file, "validation"),
-        "micro-validation": evaluated(run.model_file, "validation")
+        "tflm-validation": evaluated(run.model_file, "validation")
         | {"arena_bytes": {"total": 1234}},
         "keras-float": evaluated(run.weights_file("float")),
     }
@@ -390,7 +392,7 @@ def test_damaged_history_is_one_sentence(run, content):
         ("verify.json", '"arena_bytes"', "verify.json is damaged"),
         ("accuracy.json", "{", r"accuracy.json is damaged .*repeat python scripts/evaluate.py"),
         ("accuracy.json", '{"tflite": 3}', "accuracy.json is damaged"),
-        ("accuracy.json", '{"tflite": {"sha256": 3}, "micro": []}', "accuracy.json is damaged"),
+        ("accuracy.json", '{"tflite": {"sha256": 3}, "tflm": []}', "accuracy.json is damaged"),
         ("accuracy.json", "COUNTS", "accuracy.json is damaged"),
         ("model.tflite", "no model", "is not a .tflite file"),
         ("model.json", "{}", "model.json is damaged"),

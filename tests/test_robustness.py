@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from models import classifier_file, random_model
 from tiny_run import write_wav
 
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import evaluate, labelled, robustness
 from kws_tf.frontend.config import FrontEnd
+from kws_tf.tflite.manifest import Manifest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LABELS = ("_silence_", "_unknown_", "up", "down")
-FRONT_END = FrontEnd(clip_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
+FRONT_END = FrontEnd(example_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
 RATE = 16000
 WORDS, CLIPS = 15, 20
 

@@ -90,12 +90,12 @@ def test_audio_and_records_agree_within_one_step(audio, tmp_path, name):
     base = dataclasses.replace(base, coefficients=0).normalised([0.0] * 40, [1.0] * 40)
     for partition in ("training", "validation"):
         samples = load(audio, partition, name=name)
-        pictures = load(tmp_path / "records", partition, name=name)
-        np.testing.assert_array_equal(samples.keyword, pictures.keyword)
-        assert len(samples.noise) == len(pictures.noise)
+        spectrograms = load(tmp_path / "records", partition, name=name)
+        np.testing.assert_array_equal(samples.keyword, spectrograms.keyword)
+        assert len(samples.noise) == len(spectrograms.noise)
         data = DataSettings(words=WORDS, silence_share=0)
         from_audio, labels = pipeline.fixed_set(samples, base, data)
-        from_records, again = pipeline.fixed_set(pictures, base, data)
+        from_records, again = pipeline.fixed_set(spectrograms, base, data)
         np.testing.assert_array_equal(labels, again)
         np.testing.assert_allclose(from_records, from_audio, atol=0.1)
 
@@ -103,16 +103,16 @@ def test_audio_and_records_agree_within_one_step(audio, tmp_path, name):
 def test_faint_noise_of_records_is_raised_and_loud_noise_stays(audio, tmp_path):
     stored, folder = records.PUBLISHED, tmp_path / "records"
     extract(audio, folder, front_end("logmel40"), shards=1)
-    slices = records.read(folder, "background").pictures
-    power = mel_power(records.from_picture(slices, stored), stored).numpy()
+    slices = records.read(folder, "background").spectrograms
+    power = mel_power(records.from_uint8(slices, stored), stored).numpy()
     amplitudes = np.array([1.0, 0.5, 0.3, 0.1, 1e-4], np.float32)
-    faint = records.to_picture(log_power(power * amplitudes[:, None, None] ** 2, stored), stored)
+    faint = records.to_uint8(log_power(power * amplitudes[:, None, None] ** 2, stored), stored)
     with records.Writer(folder, "background", stored) as writer:
         writer.write(faint.numpy(), ["_background_noise_"] * 5, [f"{i}.wav" for i in range(5)])
     np.testing.assert_array_equal(load(folder).noise, faint)
     noise = load(folder, data=dataclasses.replace(DATA, level_noise=True)).noise
     assert len(noise) == 4  # the faintest holds nothing any more
-    level = mel_power(records.from_picture(noise, stored), stored).numpy().mean((1, 2))
+    level = mel_power(records.from_uint8(noise, stored), stored).numpy().mean((1, 2))
     np.testing.assert_array_equal(noise[0], faint[0])
     np.testing.assert_allclose(level[1:], level[1], rtol=0.1)  # a step is 0.1 nats
     assert level[1] < 0.9 * level[0]
@@ -123,18 +123,18 @@ def test_faint_noise_of_records_is_raised_and_loud_noise_stays(audio, tmp_path):
 
 def test_what_is_loaded(audio):
     got = load(audio)
-    assert got.clips.shape == (9, 16000)
-    assert got.clips.dtype == got.noise.dtype == np.int16
+    assert got.values.shape == (9, 16000)
+    assert got.values.dtype == got.noise.dtype == np.int16
     assert list(got.keyword) == [-1] * 3 + [1] * 3 + [0] * 3  # folders in order of the alphabet
     assert got.noise.shape == (5, 16000)  # 3 s in slices of 1 s every 0.5 s
-    assert np.all(got.clips[1, 12800:] == 0)  # 0.8 s, padded
-    assert len(load(audio, "validation").clips) == 3
+    assert np.all(got.values[1, 12800:] == 0)  # 0.8 s, padded
+    assert len(load(audio, "validation").values) == 3
 
 
 def test_samples_are_those_of_the_file(audio):
     with wave.open(str(first_clip(audio, "cat"))) as file:
         pcm = np.frombuffer(file.readframes(16000), np.int16)
-    np.testing.assert_array_equal(load(audio).clips[0], pcm)
+    np.testing.assert_array_equal(load(audio).values[0], pcm)
 
 
 def test_stereo_is_refused_or_mixed_down(audio):
@@ -143,7 +143,7 @@ def test_stereo_is_refused_or_mixed_down(audio):
     with pytest.raises(KwsError, match=f"{path.name} has 2 channels .* --mix-down"):
         load(audio)
     mixed = load(audio, data=dataclasses.replace(DATA, mix_down=True))
-    np.testing.assert_array_equal(mixed.clips, mono.clips)
+    np.testing.assert_array_equal(mixed.values, mono.values)
 
 
 def test_truncated_wav(audio):
@@ -193,14 +193,14 @@ def test_no_clips_of_other_words(audio):
     shutil.rmtree(audio / "cat")
     with pytest.raises(KwsError, match=r"no training clips of other words .* --unknown-share 0"):
         load(audio)
-    assert len(load(audio, data=dataclasses.replace(DATA, unknown_share=0)).clips) == 6
+    assert len(load(audio, data=dataclasses.replace(DATA, unknown_share=0)).values) == 6
 
 
 def test_records_of_another_front_end_or_length(audio, tmp_path):
     extract(audio, tmp_path / "records", front_end("hello_edge"))
     with pytest.raises(KwsError, match="made by another front end"):
         load(tmp_path / "records")
-    longer = dataclasses.replace(front_end("hello_edge"), clip_ms=1500.0)
+    longer = dataclasses.replace(front_end("hello_edge"), example_ms=1500.0)
     with pytest.raises(KwsError, match=r"97 frames a clip \(1000 ms\) and .* 1500 ms has 147"):
         sources.load(tmp_path / "records", "training", longer, DATA)
 
@@ -228,7 +228,7 @@ def test_extract_shards_and_leaves_nothing_after_a_failure(audio, tmp_path):
     (tmp_path / "records").mkdir()  # an empty folder is welcome
     extract(audio, tmp_path / "records", front_end("mfcc10"), shards=4)
     assert len(list((tmp_path / "records").glob("training-*-of-00004.tfrecord"))) == 4
-    assert len(records.read(tmp_path / "records", "training").clips) == 9
+    assert len(records.read(tmp_path / "records", "training").names) == 9
     with pytest.raises(KwsError, match="exists and is not an empty folder"):
         extract(audio, tmp_path / "records", front_end("mfcc10"))
 
@@ -250,7 +250,7 @@ def test_extract_script(audio, tmp_path):
     assert rows[0] == ["word", "training", "validation", "background"]
     assert ["cat", "3", "1", "0"] in rows
     assert ["total", "9", "3", "5"] in rows
-    assert len(load(tmp_path / "records").clips) == 9
+    assert len(load(tmp_path / "records").values) == 9
 
 
 @pytest.mark.parametrize("script", ["extract_features.py", "download.py"])

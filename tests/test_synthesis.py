@@ -15,25 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kws_tf.audio import synthesis
 from kws_tf.audio.speech_commands import PARTITIONS, partition_of
-from kws_tf.audio.synthesis import (
+from kws_tf.errors import KwsError
+from kws_tf.synthesis import dataset as synthesis
+from kws_tf.synthesis.dataset import (
     VARIANTS,
     Espeak,
     SynthesisSettings,
     cast,
-    count_clips,
+    count_recordings,
     make_dataset,
     plan,
 )
-from kws_tf.errors import KwsError
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = SynthesisSettings(
     words=("yes", "lights on"),
     unknown_words=("cat", "yes"),
-    clips_per_word=10,
-    clips_per_unknown_word=4,
+    per_word=10,
+    per_unknown_word=4,
     noise_seconds=2,
 )
 
@@ -55,7 +55,7 @@ def read_wav(path):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthesis, "_CLIPS_PER_BATCH", 9)
+        patch.setattr(synthesis, "_BATCH", 9)
         return make_dataset(tmp_path_factory.mktemp("synthesis") / "set", SMALL, 1, progress=False)
 
 
@@ -103,13 +103,13 @@ def test_test_set_is_the_testing_partition(dataset):
 
 
 def test_counts_by_partition(dataset):
-    table = count_clips(dataset)
+    table = count_recordings(dataset)
     assert table == {word: SMALL.counts(word) for word in ("cat", "lights on", "yes")}
     assert all(table[word][partition] > 0 for word in table for partition in PARTITIONS)
 
 
 def test_number_of_processes_does_not_change_a_byte(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "_CLIPS_PER_BATCH", 9)
+    monkeypatch.setattr(synthesis, "_BATCH", 9)
     assert len(plan(SMALL)) > 2 * 9
     again = make_dataset(tmp_path / "again", SMALL, jobs=3, progress=False)
     assert file_hashes(again) == file_hashes(dataset)
@@ -117,8 +117,8 @@ def test_number_of_processes_does_not_change_a_byte(dataset, tmp_path, monkeypat
 
 @hypothesis.settings(deadline=None)
 @given(st.integers(), st.integers(3, 400))
-def test_voices_and_speakers_never_cross_partitions(seed, clips_per_word):
-    settings = SynthesisSettings(seed=seed, clips_per_word=clips_per_word)
+def test_voices_and_speakers_never_cross_partitions(seed, per_word):
+    settings = SynthesisSettings(seed=seed, per_word=per_word)
     partitions_of = {}
     for partition, speakers in cast(settings).items():
         for speaker in speakers:
@@ -177,7 +177,7 @@ def test_other_settings_or_files_are_not_overwritten(dataset, tmp_path):
     with pytest.raises(KwsError, match="cannot write"):
         make_dataset(tmp_path / "letter.txt" / "set")
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "dataset.json").write_text("{")
+    (tmp_path / "broken" / "synthesis.json").write_text("{")
     with pytest.raises(KwsError, match="not a folder of a synthesised data set"):
         make_dataset(tmp_path / "broken")
     assert (tmp_path / "letter.txt").read_text() == "mine"
@@ -201,13 +201,13 @@ def test_killed_build_is_built_anew(tmp_path):
         "synthesis._fill_test_set = lambda *_: os._exit(9)\n"
         "synthesis.make_dataset(sys.argv[1], synthesis.SynthesisSettings(**eval(sys.argv[2])))\n"
     )
-    settings = {"words": ("go",), "unknown_words": (), "clips_per_word": 3, "noise_seconds": 1}
+    settings = {"words": ("go",), "unknown_words": (), "per_word": 3, "noise_seconds": 1}
     target = tmp_path / "set"
     killed = subprocess.run([sys.executable, "-c", code, target, repr(settings)], cwd=ROOT)
     assert killed.returncode == 9
     assert not target.exists()
     make_dataset(target, SynthesisSettings(**settings), progress=False)
-    assert count_clips(target) == {"go": {"training": 1, "validation": 1, "testing": 1}}
+    assert count_recordings(target) == {"go": {"training": 1, "validation": 1, "testing": 1}}
 
 
 def die(*_):
@@ -225,7 +225,7 @@ def test_long_word_needs_a_longer_clip(tmp_path):
     settings = {
         "words": ("turn the kitchen lights on",),
         "unknown_words": (),
-        "clips_per_word": 3,
+        "per_word": 3,
         "noise_seconds": 2,
     }
     wanted = r"'turn .* on' takes 1\.\d s and does not fit the window of 1 s; give --window-ms "
@@ -253,7 +253,7 @@ def test_long_word_needs_a_longer_clip(tmp_path):
         ({"words": ("_silence_",)}, "cannot be spoken"),
         ({"words": ("да",)}, "record the word yourself"),
         ({"words": ("Yes", "yes ")}, "given twice"),
-        ({"clips_per_word": 2}, "at least 3"),
+        ({"per_word": 2}, "at least 3"),
         ({"testing_share": 0.95}, "shares"),
         ({"sample_rate": 44_100}, "sample rate"),
         ({"seconds": 0}, "clips of 0 s"),
@@ -305,7 +305,7 @@ def test_script_prints_the_table_and_one_line_on_error(tmp_path):
     assert ["lights", "off", "2", "1", "1"] in lines
     assert ["total", "5", "3", "3"] in lines
     assert "11 of 11 clips" in good.stderr
-    settings = json.loads((tmp_path / "set/dataset.json").read_text())["settings"]
+    settings = json.loads((tmp_path / "set/synthesis.json").read_text())["settings"]
     assert settings["words"] == ["dim", "lights off"]
 
     bad = subprocess.run([*script, "--words", "dim,,"], capture_output=True, text=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kws_tf.conversion import graph, guards
-from kws_tf.conversion import manifest as manifests
-from kws_tf.evaluation import interpreter, micro
+from kws_tf import run_folder
+from kws_tf.conversion import guards
 from kws_tf.reference.integer_model import IntegerModel
-from kws_tf.training import run_folder
+from kws_tf.tflite import graph, interpreter, tflm
+from kws_tf.tflite import manifest as manifests
 
 FOLDER = Path(__file__).resolve().parent.parent / "tflite_models"
 MODELS = sorted(FOLDER.glob("*.tflite"))
@@ -29,19 +29,19 @@ def test_model(path):
     with np.load(path.with_suffix(".sample.npz"), allow_pickle=False) as sample:
         inputs, labels = sample["inputs"], sample["labels"]
     recorded = manifest.details["sample"]
-    assert recorded["clips"] == len(labels)
+    assert recorded["examples"] == len(labels)
     assert np.array_equal(np.unique(labels), np.arange(len(manifest.labels)))
     probe = graph.with_inner_outputs(content)
     exact = IntegerModel.from_tflite(content)
     for runtime, ran in (
         ("tflite", interpreter.run(probe, inputs, "reference")),
-        ("tflm", micro.run(probe, inputs)),
+        ("tflm", tflm.run(probe, inputs)),
     ):
         posteriors, hidden, logits = ran.outputs
         reference = exact.run(inputs, runtime)
         np.testing.assert_array_equal(reference.hidden[:, -1], hidden)
         np.testing.assert_array_equal(reference.logits, logits)
-        key = {"tflite": "tflite", "tflm": "micro"}[runtime]
+        key = {"tflite": "tflite", "tflm": "tflm"}[runtime]
         assert np.sum(posteriors.argmax(1) == labels) == recorded["correct"][key]
     assert ran.arena_bytes["total"] >= manifest.details["arena_bytes"]["total"]
 

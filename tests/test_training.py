@@ -11,16 +11,17 @@ import tensorflow as tf
 import tf_keras as keras
 from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, make_audio
 
+from kws_tf import run_folder
 from kws_tf.data import pipeline, sources
-from kws_tf.data.labels import class_names
 from kws_tf.deployment.publish import publish_run
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end
-from kws_tf.model import spotter
+from kws_tf.labels import class_names
+from kws_tf.models import spotter
+from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings
-from kws_tf.training import fit, report, run_folder, teaching
+from kws_tf.training import distillation, loop, summary
 from kws_tf.training.muon import Muon
-from kws_tf.training.run_folder import RunFolder, open_run
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +33,20 @@ def audio(tmp_path_factory):
 def kept():
     """Every epoch's weights by (phase, epoch), as they were when the epoch was kept."""
     weights = {}
-    keep = fit._EpochRecord._keep
+    keep = loop._EpochRecord._keep
 
     def spy(record, row):
         weights[row["phase"], row["epoch"]] = record.model.get_weights()
         keep(record, row)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit._EpochRecord, "_keep", spy)
+        patch.setattr(loop._EpochRecord, "_keep", spy)
         yield weights
 
 
 def train(folder, audio, train=TRAIN, data=DATA, augmentation=AUGMENTATION, **changes):
     settings = dataclasses.replace(train, **changes)
-    return fit.train(folder, audio, settings, data, augmentation, verbose=0)
+    return loop.train(folder, audio, settings, data, augmentation, verbose=0)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_history_has_a_row_an_epoch(finished):
     phases = [(row["phase"], row["epoch"]) for row in history]
     assert phases == [("float", 0), ("float", 1), ("quantized", 0), ("quantized", 1)]
     # 32 keyword clips, 3 unknown, 3 silent: two batches of 16.
-    assert {row["clips"] for row in history} == {32}
+    assert {row["examples"] for row in history} == {32}
     assert all(0 <= row["val_accuracy"] <= 1 and row["val_loss"] > 0 for row in history)
     clips = [{k: v for k, v in row.items() if k.startswith("clip/")} for row in history]
     assert clips[0] == clips[1] == {}
@@ -143,7 +144,7 @@ def test_weights_files_are_those_of_the_best_epoch(finished):
 def test_only_a_better_epoch_replaces_the_weights(finished, kept, tmp_path):
     model = finished[0].load_model("float")
     run = RunFolder(tmp_path)
-    record = fit._EpochRecord(run, "float", [], 0)
+    record = loop._EpochRecord(run, "float", [], 0)
     model.compile("adam", "mse")
     record.set_model(model)
     for epoch, (accuracy, best) in enumerate([(0.5, 0), (0.4, 0), (0.7, 2), (0.7, 2), (0.6, 2)]):
@@ -156,7 +157,7 @@ def test_only_a_better_epoch_replaces_the_weights(finished, kept, tmp_path):
 
 
 def test_summary_names_the_best_epochs(finished, capsys):
-    report.print_summary(finished[0])
+    summary.print_summary(finished[0])
     lines = capsys.readouterr().out.splitlines()
     for phase in ("float", "quantized"):
         accuracies = [r["val_accuracy"] for r in rows(finished[0]) if r["phase"] == phase]
@@ -201,26 +202,26 @@ def stopped_in_epoch(patch, phase, epoch):
         ):
             raise KeyboardInterrupt
 
-    patch.setattr(fit._EpochRecord, "on_train_batch_end", stop)
+    patch.setattr(loop._EpochRecord, "on_train_batch_end", stop)
     return pytest.raises(KeyboardInterrupt)
 
 
 def stopped_before_history(patch, phase, epoch):
     """Ctrl-C when an epoch's weights and checkpoint are written, its row is not."""
-    write = fit.write_json
+    write = loop.write_json
 
     def stop(path, history):
         if (history[-1]["phase"], history[-1]["epoch"]) == (phase, epoch):
             raise KeyboardInterrupt
         write(path, history)
 
-    patch.setattr(fit, "write_json", stop)
+    patch.setattr(loop, "write_json", stop)
     return pytest.raises(KeyboardInterrupt)
 
 
 def stopped_by_full_disk(patch, phase, epoch):
     """The disk fills up when an epoch's checkpoint is written."""
-    keep = fit._EpochRecord._keep
+    keep = loop._EpochRecord._keep
 
     def stop(record, row):
         if (row["phase"], row["epoch"]) != (phase, epoch):
@@ -228,7 +229,7 @@ def stopped_by_full_disk(patch, phase, epoch):
         with FileSizeLimit(100):
             return keep(record, row)
 
-    patch.setattr(fit._EpochRecord, "_keep", stop)
+    patch.setattr(loop._EpochRecord, "_keep", stop)
     return pytest.raises(KwsError, match=r"disk full.*repeat the command")
 
 
@@ -393,7 +394,7 @@ def test_paper_profile(audio, tmp_path):
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 40])
 def test_the_rate_rises_for_an_epoch_and_falls_to_the_end(epochs):
-    rates = [float(fit.learning_rates(0.5, epochs, 10)(step)) for step in range(10 * epochs)]
+    rates = [float(loop.learning_rates(0.5, epochs, 10)(step)) for step in range(10 * epochs)]
     assert rates[0] == 0 and max(rates) <= 0.5
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     if epochs > 1:
@@ -452,15 +453,15 @@ def test_learns_from_a_teacher(finished, copy, audio, tmp_path):
 def test_targets_mix_label_and_teacher():
     labels = tf.constant([0, 2])
     posteriors = np.array([[0.25] * 4, [0.4, 0.2, 0.2, 0.2]])
-    _, plain = fit.smoothed_targets(4, 0.2)(0, labels)
+    _, plain = loop.smoothed_targets(4, 0.2)(0, labels)
     np.testing.assert_allclose(plain, [[0.85, 0.05, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
-    _, mixed = fit.smoothed_targets(4, 0.2, 0.5)(0, labels, posteriors)
+    _, mixed = loop.smoothed_targets(4, 0.2, 0.5)(0, labels, posteriors)
     np.testing.assert_allclose(mixed, 0.5 * plain.numpy() + 0.5 * posteriors, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sharp", [False, True])
+@pytest.mark.parametrize("unsmoothed", [False, True])
 def test_teachers_are_asked_once_about_the_batches_that_are_trained(
-    finished, copy, audio, tmp_path, monkeypatch, sharp
+    finished, copy, audio, tmp_path, monkeypatch, unsmoothed
 ):
     """Each batch meets the mean of what the teachers say of that batch, in every epoch."""
     teachers = [copy, RunFolder(shutil.copytree(copy.path, tmp_path / "second"))]
@@ -470,7 +471,7 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
     model.save_weights(teachers[1].weights_file("float"))
     models = [teacher.load_model("float") for teacher in teachers]
     met = []
-    mix = fit.smoothed_targets(4, 0.0, 1.0)
+    mix = loop.smoothed_targets(4, 0.0, 1.0)
 
     def spy(*_):
         def targets(features, labels, posteriors):
@@ -481,16 +482,16 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
 
         return targets
 
-    monkeypatch.setattr(fit, "smoothed_targets", spy)
+    monkeypatch.setattr(loop, "smoothed_targets", spy)
     paths = tuple(str(teacher.path) for teacher in teachers)
-    options = {"teacher": paths, "teacher_epochs": 2, "quantized_epochs": 0}
-    options["sharp_teachers"] = sharp
+    options = {"teacher": paths, "soft_target_epochs": 2, "quantized_epochs": 0}
+    options["unsmoothed_teachers"] = unsmoothed
     train(tmp_path / "run", audio, float_epochs=3, **options)
     assert len({features.tobytes() for features, _ in met}) < len(met)  # the first epoch again
     for features, posteriors in met:
         said = [tf.nn.softmax(model(features)).numpy() for model in models]
-        if sharp:
-            said = [teaching.unsmoothed(s, TRAIN.label_smoothing) for s in said]
+        if unsmoothed:
+            said = [distillation.unsmoothed(s, TRAIN.label_smoothing) for s in said]
         said = np.mean(said, 0)
         np.testing.assert_allclose(posteriors, said, atol=2e-3)
     kept = sorted((copy.path / "posteriors").iterdir())
@@ -507,24 +508,24 @@ def test_teachers_are_asked_once_about_the_batches_that_are_trained(
 def test_label_smoothing_is_taken_off(smoothing):
     certain = np.eye(4, dtype=np.float32)
     smoothed = certain * (1 - smoothing) + smoothing / 4
-    np.testing.assert_allclose(teaching.unsmoothed(smoothed, smoothing), certain, atol=1e-6)
-    below = teaching.unsmoothed(np.array([[0.97, 0.02, 0.005, 0.005]], np.float32), smoothing)
+    np.testing.assert_allclose(distillation.unsmoothed(smoothed, smoothing), certain, atol=1e-6)
+    below = distillation.unsmoothed(np.array([[0.97, 0.02, 0.005, 0.005]], np.float32), smoothing)
     assert below.min() >= 0
     np.testing.assert_allclose(below.sum(-1), 1, rtol=1e-6)
     settings = dataclasses.replace(TRAIN, label_smoothing=smoothing, teacher_share=0.7)
-    assert teaching.smoothing_of(settings) == smoothing
+    assert distillation.smoothing_of(settings) == smoothing
     # Of the targets of one that was taught, only the labels' share is smoothed.
     taught = dataclasses.replace(settings, teacher=("runs/teacher",))
-    assert teaching.smoothing_of(taught) == pytest.approx(0.3 * smoothing)
+    assert distillation.smoothing_of(taught) == pytest.approx(0.3 * smoothing)
 
 
 def test_muon_is_for_the_warm_up_of_an_lstm(audio, tmp_path):
     changes = {"optimizer": "muon", "matrix_decay": 0.2, "product_dtype": "bfloat16"}
     settings = dataclasses.replace(TRAIN, **changes)
-    muon = fit.optimizer(settings, "float", 0.1, use_ema=True)
+    muon = loop.optimizer(settings, "float", 0.1, use_ema=True)
     assert isinstance(muon, Muon)
     assert (muon.matrix_decay, muon.product_dtype, muon.use_ema) == (0.2, "bfloat16", True)
-    assert type(fit.optimizer(settings, "quantized", 0.1)) is keras.optimizers.Adam
+    assert type(loop.optimizer(settings, "quantized", 0.1)) is keras.optimizers.Adam
     with pytest.raises(KwsError, match="--optimizer adam"):
         train(tmp_path / "run", audio, network="teacher", quantized_epochs=0, optimizer="muon")
 
@@ -556,7 +557,7 @@ def test_a_teacher_network_teaches_and_stays_in_float(audio, tmp_path):
 
 def test_a_warm_up_is_taken_over(finished, audio, tmp_path):
     other = str(finished[0].path)
-    run = train(tmp_path / "run", audio, warm_up_run=other)
+    run = train(tmp_path / "run", audio, pretraining_run=other)
     # The same fine-tuning from the same weights: the same run.
     assert rows(run) == rows(finished[0])
     assert_same(saved_weights(run, "float"), saved_weights(finished[0], "float"))
@@ -622,7 +623,7 @@ def test_what_cannot_start_is_refused(finished, audio, tmp_path):
 def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_path, monkeypatch):
     options = {"start_from": str(copy.path), "quantized_epochs": 0}
     whole = train(tmp_path / "whole", audio, **options)
-    begin = fit._EpochRecord.on_epoch_begin
+    begin = loop._EpochRecord.on_epoch_begin
 
     def stop_at_the_second(record, epoch, logs=None):
         if epoch == 1:
@@ -630,7 +631,7 @@ def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_pa
         begin(record, epoch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit._EpochRecord, "on_epoch_begin", stop_at_the_second)
+        patch.setattr(loop._EpochRecord, "on_epoch_begin", stop_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "cut", audio, **options)
     shutil.rmtree(copy.path)
@@ -641,7 +642,8 @@ def test_a_started_run_needs_the_other_one_no_more(finished, copy, audio, tmp_pa
 
 
 def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tmp_path):
-    taught = train(tmp_path / "taught", audio, teacher=(str(finished[0].path),), teacher_epochs=1)
+    teacher = (str(finished[0].path),)
+    taught = train(tmp_path / "taught", audio, teacher=teacher, soft_target_epochs=1)
     published = publish_run(taught, tmp_path / "checkpoints")
     assert published == tmp_path / "checkpoints" / "taught"
     text = (published / "settings.json").read_text()
@@ -656,8 +658,8 @@ def test_a_published_run_loads_and_its_warm_up_is_taken_over(finished, audio, tm
         tmp_path / "other",
         audio,
         teacher=(str(teacher),),
-        teacher_epochs=1,
-        warm_up_run=str(published),
+        soft_target_epochs=1,
+        pretraining_run=str(published),
     )
     assert_same(saved_weights(other, "float"), saved_weights(taught, "float"))
 
@@ -672,7 +674,7 @@ def test_an_unfinished_run_is_not_published(copy, tmp_path):
 @pytest.mark.parametrize("changes", [{"seed": 9}, {"float_epochs": 3}, {"dropout": 0.5}])
 def test_another_warm_up_is_not_taken_over(finished, audio, tmp_path, changes):
     with pytest.raises(KwsError, match="cannot be taken over"):
-        train(tmp_path / "run", audio, warm_up_run=str(finished[0].path), **changes)
+        train(tmp_path / "run", audio, pretraining_run=str(finished[0].path), **changes)
     run = train(tmp_path / "run", audio, float_epochs=1, quantized_epochs=0)
     assert len(rows(run)) == 1
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kws_tf.data.labels import UNKNOWN
 from kws_tf.errors import KwsError
+from kws_tf.labels import UNKNOWN
 
 NOISE_FOLDER = "_background_noise_"
 TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
@@ -23,7 +23,7 @@ _LISTS = {VALIDATION: "validation_list.txt", TESTING: "testing_list.txt"}
 _MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
 
 
-class Clip(NamedTuple):
+class Recording(NamedTuple):
     """One recording of one word.
 
     Attributes:
@@ -76,7 +76,7 @@ def partition_of(
     return TRAINING
 
 
-def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> list[Clip]:
+def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> list[Recording]:
     """Lists the clips of a data folder.
 
     Partitions come from ``validation_list.txt`` and ``testing_list.txt`` where they are there,
@@ -119,7 +119,7 @@ def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> lis
                 partition = partition_of(path)
             else:
                 partition = listed.get((word, path.stem), TRAINING)
-            clips.append(Clip(path, word, speaker_of(path), partition))
+            clips.append(Recording(path, word, speaker_of(path), partition))
     if not clips:
         raise KwsError(f"the word folders of {data_dir} have no WAV or FLAC files; add clips")
     _check_speakers(clips, data_dir)
@@ -231,9 +231,9 @@ def _read_lists(data_dir: Path) -> dict[tuple[str, str], str] | None:
     return listed
 
 
-def _check_speakers(clips: Iterable[Clip], data_dir: Path) -> None:
+def _check_speakers(clips: Iterable[Recording], data_dir: Path) -> None:
     """Raises if a speaker is in two partitions: then accuracy would be that of known voices."""
-    first: dict[str, Clip] = {}
+    first: dict[str, Recording] = {}
     for clip in clips:
         other = first.setdefault(clip.speaker, clip)
         if other.partition != clip.partition:

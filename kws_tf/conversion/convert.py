@@ -9,13 +9,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from kws_tf.conversion import guards
-from kws_tf.conversion.carry import carry, integer_parameters
-from kws_tf.conversion.manifest import Manifest
+from kws_tf.conversion.parameters import carry, integer_parameters
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
-from kws_tf.model.spotter import CLASSIFIER, LSTM, clips
+from kws_tf.models.spotter import CLASSIFIER, LSTM, clips
 from kws_tf.quiet import captured_stderr
-from kws_tf.training.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite.manifest import Manifest
 
 
 def fused_model(frames: int, features: int, units: int, classes: int) -> keras.Model:

@@ -7,8 +7,8 @@ on the device, so it is stopped here. The reasons stand in docs/exactness.md.
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from kws_tf.conversion import graph as g
 from kws_tf.errors import KwsError
+from kws_tf.tflite import graph as g
 
 CELL_POWERS = range(-15, -11)
 #: Share of weights at a clip above which the clip is taken for collapsed.

@@ -2,8 +2,7 @@
 
 On audio, shift, gain and noise happen on samples; on records in the mel-power domain, where
 power adds as uncorrelated signals do. Speed, vocal-tract warping and masks happen on the log-mel
-spectrogram in both cases; so do filters, on records of the clip alone, on audio of the clip with
-its noise. tensorflow-io's masks are not used: they draw one mask for the whole
+spectrogram in both cases. tensorflow-io's masks are not used: they draw one mask for the whole
 batch from a generator with hidden state, so that a run could not be resumed to the same result.
 """
 
@@ -11,13 +10,12 @@ import math
 
 import tensorflow as tf
 
-from kws_tf.data.records import from_picture
+from kws_tf.data.records import from_uint8
 from kws_tf.frontend.config import LogMel
 from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.settings import Augmentation
 
 _NATS_PER_DB = math.log(10.0) / 10.0
-_FILTER_KNOTS = 5
 _FULL_SCALE = 32768.0
 """Of 16-bit samples."""
 
@@ -44,24 +42,6 @@ def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Te
     """Draws the gain of each clip, dB, float32 [batch]."""
     limit = settings.gain_db
     return tf.random.stateless_uniform([batch], seed, -limit, limit)
-
-
-def filter_gains(
-    batch: tf.Tensor, bands: int, seed: tf.Tensor, settings: Augmentation
-) -> tf.Tensor:
-    """Draws a smooth filter for each clip: a microphone, a room, a voice of another timbre.
-
-    Gains at a few places are drawn up to ``filter_db`` either way, those between interpolated
-    (after FilterAugment, Nam et al., arXiv 2110.03282).
-
-    Returns:
-        Gain of each band's power, nats, float32 [batch, bands].
-    """
-    limit = settings.filter_db * _NATS_PER_DB
-    knots = tf.random.stateless_uniform([batch, _FILTER_KNOTS], seed, -limit, limit)
-    place = tf.linspace(0.0, _FILTER_KNOTS - 1.0, bands)[None]
-    distance = tf.abs(place - tf.range(_FILTER_KNOTS, dtype=tf.float32)[:, None])
-    return tf.matmul(knots, tf.maximum(0.0, 1.0 - distance))
 
 
 def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float) -> tf.Tensor:
@@ -190,8 +170,8 @@ def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
     return tf.maximum(0.0, 1.0 - tf.abs(axis[None, :, None] - position[:, None, :]))
 
 
-def augment_pictures(
-    pictures: tf.Tensor,
+def augment_spectrograms(
+    spectrograms: tf.Tensor,
     noise_power: tf.Tensor,
     silence: tf.Tensor,
     seed: tf.Tensor,
@@ -202,31 +182,28 @@ def augment_pictures(
     """Shifts, stretches, warps, amplifies and mixes stored spectrograms.
 
     Args:
-        pictures: uint8 [batch, source frames, bands], as records hold them.
+        spectrograms: uint8 [batch, source frames, bands], as records hold them.
         noise_power: float32 [batch, frames, bands], mel power.
         silence: bool [batch]; such clips keep nothing but noise.
         seed: int [2].
         settings: What to do, and how much.
-        stored: Front end of the pictures.
+        stored: Front end of the spectrograms.
         step: Take every ``step``-th frame.
 
     Returns:
         float32 [batch, frames, bands], nats.
     """
     seeds = tf.random.experimental.stateless_split(seed, 8)
-    batch, frames = tf.shape(pictures)[0], noise_power.shape[1]
+    batch, frames = tf.shape(spectrograms)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
     shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
     speed = tf.random.stateless_uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
     # A picture's 0 is the floor, that is silence, so that the edges need no masks.
-    moved = warp(resample(pictures, shift, speed, frames, step), seeds[4], settings)
+    moved = warp(resample(spectrograms, shift, speed, frames, step), seeds[4], settings)
     gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
     speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
-        from_picture(moved, stored), stored
+        from_uint8(moved, stored), stored
     )
-    if settings.filter_db:
-        gains = filter_gains(batch, stored.bands, seeds[7], settings)
-        speech *= tf.exp(gains)[:, None, :]
     mixed_in = other_volumes(batch, seeds[5], settings)[:, None, None]
     speech += tf.where(silence[:, None, None], 0.0, tf.square(mixed_in) * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[3], settings)[:, None, None]
@@ -282,27 +259,6 @@ def augment_samples(
         kept = edge_silence(batch, seeds[4], settings, length // block, step_ms)
         mixed *= tf.cast(kept, tf.float32)[:, :, None]
     return tf.reshape(mixed, [batch, length])
-
-
-def colour(
-    over_floor: tf.Tensor, most: float, seed: tf.Tensor, settings: Augmentation
-) -> tf.Tensor:
-    """Filters each clip with gains of up to ``filter_db``; digital silence stays silent.
-
-    Args:
-        over_floor: float32 [batch, frames, bands], nats above the floor.
-        most: The ceiling, nats above the floor.
-        seed: int [2].
-        settings: How much.
-
-    Returns:
-        float32 of the same shape.
-    """
-    if not settings.filter_db:
-        return over_floor
-    batch, bands = tf.shape(over_floor)[0], over_floor.shape[2]
-    gains = filter_gains(batch, bands, seed, settings)[:, None, :]
-    return tf.where(over_floor > 0.0, tf.clip_by_value(over_floor + gains, 0.0, most), 0.0)
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:

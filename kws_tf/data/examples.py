@@ -1,28 +1,28 @@
-"""The clips of a partition in memory, from records or from audio, in one form."""
+"""The examples of a partition in memory, from records or from audio, in one form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kws_tf.data.labels import check_spelling, class_names
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
+from kws_tf.labels import check_spelling, class_names
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Clips of one partition, as stored: 8-bit pictures or 16-bit samples.
+    """Examples of one partition, as stored: 8-bit spectrograms or 16-bit samples.
 
     Attributes:
-        clips: uint8 [clips, frames, bands] or int16 [clips, samples].
-        keyword: int64 [clips]; index into ``words``, -1 for an unknown word.
-        noise: Background noise in slices of a clip's shape; same dtype as ``clips``.
+        values: uint8 [examples, frames, bands] or int16 [examples, samples].
+        keyword: int64 [examples]; index into ``words``, -1 for an unknown word.
+        noise: Background noise in slices of an example's shape; same dtype as ``values``.
         words: The keywords.
-        log_mel: Front end of the pictures; ``None`` for samples.
+        log_mel: Front end of the spectrograms; ``None`` for samples.
     """
 
-    clips: np.ndarray
+    values: np.ndarray
     keyword: np.ndarray
     noise: np.ndarray
     words: Sequence[str]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.audio import decode, speech_commands
+from kws_tf.audio import reader, speech_commands
 from kws_tf.data import records, sources
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
@@ -35,7 +35,7 @@ def extract(
     Args:
         data_dir: Audio in the Speech Commands layout.
         target: The record folder to make; absent or empty.
-        front_end: Its log-mel constants, at the records' hop, make the pictures.
+        front_end: Its log-mel constants, at the records' hop, make the spectrograms.
         shards: Number of files of training records.
         words: The words to extract, keywords and others; ``None`` is every word there.
         mix_down: Mix stereo down instead of refusing it.
@@ -84,11 +84,11 @@ def _extract(data_dir, part, front_end, shards, words, mix_down) -> dict[str, Co
             raise KwsError(
                 f"{data_dir} has no clips of the {partition} partition; add clips of more speakers"
             )
-        samples = decode.clip_dataset(paths, config.sample_rate, length, mix_down)
+        samples = reader.clip_dataset(paths, config.sample_rate, length, mix_down)
         names = [(clip.word, clip.path.name) for clip in chosen]
-        pictures = _pictures(samples, config, paths)
+        spectrograms = _pictures(samples, config, paths)
         with records.Writer(part, partition, config, min(shards, len(chosen))) as writer:
-            _write(writer, progress(pictures, len(names), f"extracting {partition}"), names)
+            _write(writer, progress(spectrograms, len(names), f"extracting {partition}"), names)
         counts[partition] = Counter(clip.word for clip in chosen)
         shards = 1
     samples = tf.data.Dataset.from_tensor_slices(noise).map(
@@ -105,16 +105,18 @@ def _pictures(
     samples: tf.data.Dataset, config: LogMel, paths: Sequence[Path] = ()
 ) -> Iterator[np.ndarray]:
     """Yields uint8 [frames, bands] for each float32 [samples]; errors name one of ``paths``."""
-    pictures = samples.batch(_BATCH).map(
-        lambda batch: records.to_picture(log_mel(batch, config), config),
+    spectrograms = samples.batch(_BATCH).map(
+        lambda batch: records.to_uint8(log_mel(batch, config), config),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    with decode.named_errors(paths):
-        for batch in pictures.as_numpy_iterator():
+    with reader.named_errors(paths):
+        for batch in spectrograms.as_numpy_iterator():
             yield from batch
 
 
-def _write(writer: records.Writer, pictures: Iterable, names: Iterable[tuple[str, str]]) -> None:
-    """Writes pictures under their words and clip names."""
-    for picture, (word, name) in zip(pictures, names, strict=True):
+def _write(
+    writer: records.Writer, spectrograms: Iterable, names: Iterable[tuple[str, str]]
+) -> None:
+    """Writes spectrograms under their words and clip names."""
+    for picture, (word, name) in zip(spectrograms, names, strict=True):
         writer.write(picture[None], [word], [name])

@@ -5,17 +5,18 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from kws_tf.audio import download, speech_commands, synthesis, vocabulary
-from kws_tf.audio.speech_commands import TRAINING, Clip
-from kws_tf.audio.synthesis import SynthesisSettings
+from kws_tf.audio import download, speech_commands
+from kws_tf.audio.speech_commands import TRAINING, Recording
 from kws_tf.data import mix
-from kws_tf.data.labels import KEYWORDS, check_spelling
 from kws_tf.errors import KwsError
+from kws_tf.labels import KEYWORDS, check_spelling
 from kws_tf.settings import DataSettings
+from kws_tf.synthesis import dataset, vocabulary
+from kws_tf.synthesis.dataset import SynthesisSettings
 
 ROOT = Path("data")
 _OFFICIAL_TEST = "speech_commands_test_set_v0.02"
-_CLIPS_PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's own
+_PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's own
 
 
 class Source(NamedTuple):
@@ -55,18 +56,18 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
         )
     wanted = _to_synthesise(settings, settings.words, mix.ENOUGH if per_word < 0 else per_word)
     print(f"no --data-dir given: synthesised speech is used, in {ROOT}/", flush=True)
-    made = synthesis.make_dataset(ROOT / f"synthetic-{wanted.digest}", wanted)
-    return Source(made / synthesis.SPEECH_FOLDER, True)
+    made = dataset.make_dataset(ROOT / f"synthetic-{wanted.digest}", wanted)
+    return Source(made / dataset.SPEECH_FOLDER, True)
 
 
-def _to_synthesise(settings: DataSettings, words, clips_per_word: int) -> SynthesisSettings:
+def _to_synthesise(settings: DataSettings, words, per_word: int) -> SynthesisSettings:
     """Returns the benchmark's speech for its ten words, else that of a list of one's own."""
-    sizes = {"clips_per_word": clips_per_word, "seconds": settings.window_ms / 1000}
+    sizes = {"per_word": per_word, "seconds": settings.window_ms / 1000}
     if settings.words == KEYWORDS:
         return SynthesisSettings(words, **sizes)
     # Checks the words before they are given to espeak-ng.
     checked = SynthesisSettings(words, (), **sizes)
-    sizes |= {"clips_per_unknown_word": _CLIPS_PER_UNKNOWN_WORD, "cut_words": True}
+    sizes |= {"per_unknown_word": _PER_UNKNOWN_WORD, "cut_words": True}
     return SynthesisSettings(words, vocabulary.unknown_words(checked.words), **sizes)
 
 
@@ -89,7 +90,7 @@ def _with_recordings(folder: Path, settings: DataSettings) -> Source:
     there = Counter(clip.word for clip in recorded)
     check_spelling(words, there, str(folder))
     # What cannot be spoken has to do with its recordings.
-    spoken = [word for word in words if not there[word] or synthesis.can_speak(word)]
+    spoken = [word for word in words if not there[word] or dataset.can_speak(word)]
     counts = mix.synthetic_counts({word: there[word] for word in words}, per_word)
     counts = {word: counts[word] if word in spoken else 0 for word in words}
     speech = None
@@ -103,7 +104,7 @@ def _with_recordings(folder: Path, settings: DataSettings) -> Source:
     return Source(mixed, speech is not None)
 
 
-def _limited(recorded: list[Clip], number: int) -> list[Clip]:
+def _limited(recorded: list[Recording], number: int) -> list[Recording]:
     """Returns so many training clips of each word, of 20 all that are of 10, and all others."""
     training = defaultdict(list)
     for clip in recorded:
@@ -131,7 +132,7 @@ def _table(clips, recordings: Path, words) -> str:
 
 def test_set_beside(data_dir: Path) -> Path | None:
     """Returns the test set that lies beside a training folder, or ``None``."""
-    for name in (synthesis.TEST_FOLDER, _OFFICIAL_TEST):
+    for name in (dataset.TEST_FOLDER, _OFFICIAL_TEST):
         folder = Path(data_dir).parent / name
         if folder.is_dir():
             return folder

@@ -22,11 +22,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from kws_tf.audio import speech_commands, synthesis
-from kws_tf.audio.speech_commands import NOISE_FOLDER, TESTING, TRAINING, VALIDATION, Clip
-from kws_tf.audio.synthesis import SPEECH_FOLDER, TEST_FOLDER, SynthesisSettings
-from kws_tf.data.labels import SILENCE, UNKNOWN
+from kws_tf.audio import speech_commands
+from kws_tf.audio.speech_commands import NOISE_FOLDER, TESTING, TRAINING, VALIDATION, Recording
 from kws_tf.errors import KwsError
+from kws_tf.labels import SILENCE, UNKNOWN
+from kws_tf.synthesis import dataset
+from kws_tf.synthesis.dataset import SPEECH_FOLDER, TEST_FOLDER, SynthesisSettings
 
 ENOUGH = 300
 LEAST = 100
@@ -49,11 +50,11 @@ def synthetic_counts(recorded: dict[str, int], per_word: int) -> dict[str, int]:
 
 def mix(
     recordings: Path,
-    recorded: list[Clip],
+    recorded: list[Recording],
     counts: dict[str, int],
     settings: SynthesisSettings | None,
     root: Path,
-) -> tuple[Path, list[Clip]]:
+) -> tuple[Path, list[Recording]]:
     """Makes a folder of recordings and synthesised speech, or finds it made.
 
     The recordings are linked, or copied where links are not possible; they are never changed.
@@ -61,7 +62,7 @@ def mix(
     Args:
         recordings: Audio in the Speech Commands layout, with or without noise.
         recorded: Its clips, from ``speech_commands.scan``.
-        counts: Clips of each keyword to synthesise, at most ``settings.clips_per_word``.
+        counts: Clips of each keyword to synthesise, at most ``settings.per_word``.
         settings: The speech to synthesise; ``None`` for none.
         root: Where the folder, and that of the synthesised speech, are kept.
 
@@ -78,7 +79,7 @@ def mix(
         noise = []  # the synthesised one will do
     made, spoken, words = None, [], tuple(counts)
     if settings:
-        made = synthesis.make_dataset(root / f"synthetic-{settings.digest}", settings)
+        made = dataset.make_dataset(root / f"synthetic-{settings.digest}", settings)
         spoken = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
         spoken = _needed(spoken, recorded, words)
     clips = recorded + spoken
@@ -94,12 +95,14 @@ def mix(
     return target / SPEECH_FOLDER, clips
 
 
-def _chosen(clips: list[Clip], counts: dict[str, int], settings: SynthesisSettings) -> list[Clip]:
+def _chosen(
+    clips: list[Recording], counts: dict[str, int], settings: SynthesisSettings
+) -> list[Recording]:
     """Returns the wanted number of each keyword's clips, and all of the other words."""
     left = Counter()
     for word, number in counts.items():
         if number:
-            shares = replace(settings, clips_per_word=number).counts(word)
+            shares = replace(settings, per_word=number).counts(word)
             left.update({(word, partition): share for partition, share in shares.items()})
     chosen = []
     for clip in clips:
@@ -109,19 +112,21 @@ def _chosen(clips: list[Clip], counts: dict[str, int], settings: SynthesisSettin
     return chosen
 
 
-def _group(clip: Clip, words: tuple[str, ...]) -> tuple[str, str]:
+def _group(clip: Recording, words: tuple[str, ...]) -> tuple[str, str]:
     """Returns a clip's class and partition."""
     return (clip.word if clip.word in words else UNKNOWN), clip.partition
 
 
-def _needed(spoken: list[Clip], recorded: list[Clip], words: tuple[str, ...]) -> list[Clip]:
+def _needed(
+    spoken: list[Recording], recorded: list[Recording], words: tuple[str, ...]
+) -> list[Recording]:
     """Returns the synthesised clips for training, and for classes with few held-out recordings."""
     there = Counter(_group(clip, words) for clip in recorded)
     return [c for c in spoken if c.partition == TRAINING or there[_group(c, words)] < HELD_OUT]
 
 
 def _times(
-    recorded: list[Clip], spoken: list[Clip], words: tuple[str, ...]
+    recorded: list[Recording], spoken: list[Recording], words: tuple[str, ...]
 ) -> dict[tuple[str, str], int]:
     """Returns how often the training recordings of each class are there."""
     there = Counter(_group(clip, words) for clip in recorded)
@@ -133,7 +138,7 @@ def _times(
     }
 
 
-def _digest(clips: list[Clip], noise: list[Path], times: dict) -> str:
+def _digest(clips: list[Recording], noise: list[Path], times: dict) -> str:
     """Returns ten hex digits that change with any file and with the repetitions."""
     digest = hashlib.sha256(repr(sorted(times.items())).encode())
     for clip in clips:
@@ -146,7 +151,7 @@ def _digest(clips: list[Clip], noise: list[Path], times: dict) -> str:
 
 def _write(
     folder: Path,
-    clips: list[Clip],
+    clips: list[Recording],
     noise: list[Path],
     made: Path | None,
     words: tuple[str, ...],

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from kws_tf.data import augment, records
 from kws_tf.data.examples import Examples
-from kws_tf.data.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import (
@@ -16,6 +15,7 @@ from kws_tf.frontend.features import (
     mel_power,
     unnormalised_features,
 )
+from kws_tf.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 
@@ -26,25 +26,25 @@ class Batches:
     Attributes:
         dataset: Yields float32 [batch, frames, features] and int64 [batch].
         steps: Batches in an epoch.
-        clips: Clips in an epoch.
+        examples: Examples in an epoch.
     """
 
     dataset: tf.data.Dataset
     steps: int
-    clips: int
+    examples: int
 
 
 def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentation):
     """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
     config, stored = front_end.log_mel, examples.log_mel
-    clips, noise = tf.constant(examples.clips), tf.constant(examples.noise)
+    clips, noise = tf.constant(examples.values), tf.constant(examples.noise)
     if stored:
         step = config.frame_step_in(stored)
-        noise = records.from_picture(noise[:, ::step][:, : front_end.frames], stored)
+        noise = records.from_uint8(noise[:, ::step][:, : front_end.frames], stored)
         noise = mel_power(noise, stored)
 
-    def from_pictures(position, noise_position, silence, seed):
-        return augment.augment_pictures(
+    def from_spectrograms(position, noise_position, silence, seed):
+        return augment.augment_spectrograms(
             tf.gather(clips, position),
             tf.gather(noise, noise_position),
             silence,
@@ -65,11 +65,9 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
             config.sample_rate,
         )
         over_floor = log_mel(samples, config) - config.floor
-        most = config.ceiling - config.floor
-        over_floor = augment.colour(over_floor, most, seeds[2], settings)
         return augment.warp(over_floor, seeds[1], settings) + config.floor
 
-    return from_pictures if stored else from_samples
+    return from_spectrograms if stored else from_samples
 
 
 def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
@@ -111,9 +109,9 @@ def _with_noise(examples: Examples) -> Examples:
     if len(examples.noise):
         return examples
     return Examples(
-        examples.clips,
+        examples.values,
         examples.keyword,
-        np.zeros_like(examples.clips[:1]),
+        np.zeros_like(examples.values[:1]),
         examples.words,
         examples.log_mel,
     )
@@ -187,7 +185,7 @@ def training_batches(
     return Batches(dataset, steps, steps * batch_size)
 
 
-def heard_again(batches: Batches, epochs: int) -> tf.data.Dataset:
+def repeated_epochs(batches: Batches, epochs: int) -> tf.data.Dataset:
     """Makes some epochs and keeps them, to be heard again and again.
 
     Args:
@@ -235,7 +233,7 @@ def fixed_set(
 def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
     """Returns the front end with the mean and deviation of the training clips' features."""
     make_log_mel = _log_mel_batch(_with_noise(examples), front_end, Augmentation.off())
-    positions = np.arange(len(examples.clips))
+    positions = np.arange(len(examples.values))
     total, total_squares, count = 0.0, 0.0, 0
     for start in range(0, len(positions), 512):
         chunk = tf.constant(positions[start : start + 512])

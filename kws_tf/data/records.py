@@ -1,4 +1,4 @@
-"""Log-mel records: spectrograms as 8-bit pictures in TFRecord files.
+"""Log-mel records: spectrograms as 8-bit spectrograms in TFRecord files.
 
 Every record is a ``tf.train.Example`` with byte strings: ``spectrogram`` (a grey picture, one
 row a frame, one column a mel band; JPEG or PNG), ``word``, ``clip`` (the official file name),
@@ -34,29 +34,29 @@ class Records:
     """One partition of a record folder, decoded.
 
     Attributes:
-        pictures: uint8 [clips, frames, bands].
+        spectrograms: uint8 [clips, frames, bands].
         words: The word of each clip.
-        clips: The official file name of each clip.
-        log_mel: Front end of the pictures.
+        names: The official file name of each.
+        log_mel: Front end of the spectrograms.
     """
 
-    pictures: np.ndarray
+    spectrograms: np.ndarray
     words: np.ndarray
-    clips: np.ndarray
+    names: np.ndarray
     log_mel: LogMel
 
 
-def to_picture(log_values, log_mel: LogMel) -> tf.Tensor:
+def to_uint8(log_values, log_mel: LogMel) -> tf.Tensor:
     """Codes log-mel values (nats) as uint8, floor to 0 and ceiling to 255."""
     scale = 255.0 / (log_mel.ceiling - log_mel.floor)
     scaled = tf.round((log_values - log_mel.floor) * scale)
     return tf.cast(tf.clip_by_value(scaled, 0.0, 255.0), tf.uint8)
 
 
-def from_picture(pictures, log_mel: LogMel) -> tf.Tensor:
-    """Decodes uint8 pictures to log-mel values, float32, nats."""
+def from_uint8(spectrograms, log_mel: LogMel) -> tf.Tensor:
+    """Decodes uint8 spectrograms to log-mel values, float32, nats."""
     scale = (log_mel.ceiling - log_mel.floor) / 255.0
-    return tf.cast(pictures, tf.float32) * scale + log_mel.floor
+    return tf.cast(spectrograms, tf.float32) * scale + log_mel.floor
 
 
 def is_record_folder(folder: Path) -> bool:
@@ -125,7 +125,7 @@ def read(folder: Path, partition: str) -> Records:
         ) from error
     if not batches:
         raise KwsError(f"the {partition} records in {folder} are empty; extract them anew")
-    pictures, words, clips, marks = (
+    spectrograms, words, clips, marks = (
         np.concatenate(column) for column in zip(*batches, strict=True)
     )
     if set(marks) - {b"", log_mel.fingerprint().encode()}:
@@ -133,7 +133,7 @@ def read(folder: Path, partition: str) -> Records:
             f"{folder} mixes {partition} records of different front ends; "
             "extract each front end into a folder of its own"
         )
-    return Records(pictures, _text(words), _text(clips), log_mel)
+    return Records(spectrograms, _text(words), _text(clips), log_mel)
 
 
 def _text(column: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ class Writer:
     Args:
         folder: The record folder; created when absent.
         partition: ``training``, ``validation`` or ``background``; replaced when there.
-        log_mel: Front end of the pictures.
+        log_mel: Front end of the spectrograms.
         shards: Number of files; records go to them in turn.
 
     Raises:
@@ -191,15 +191,15 @@ class Writer:
             writer.close()
             part.unlink(missing_ok=True)
 
-    def write(self, pictures: np.ndarray, words: Iterable[str], clips: Iterable[str]) -> None:
+    def write(self, spectrograms: np.ndarray, words: Iterable[str], clips: Iterable[str]) -> None:
         """Adds records.
 
         Args:
-            pictures: uint8 [clips, frames, bands].
+            spectrograms: uint8 [clips, frames, bands].
             words: One for each picture.
             clips: Official file name of each.
         """
-        for picture, word, clip in zip(pictures, words, clips, strict=True):
+        for picture, word, clip in zip(spectrograms, words, clips, strict=True):
             values: dict[str, bytes] = {
                 # PNG: lossless, so that records and audio give the same features to a rounding.
                 "spectrogram": tf.io.encode_png(picture[..., None]).numpy(),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kws_tf.audio import decode, speech_commands
+from kws_tf.audio import reader, speech_commands
 from kws_tf.data import records
 from kws_tf.data.examples import Examples, keyword_indices
-from kws_tf.data.labels import UNKNOWN
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.frontend.features import log_power, mel_power
+from kws_tf.labels import UNKNOWN
 from kws_tf.progress import progress
 from kws_tf.settings import DataSettings
 
@@ -51,19 +51,19 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     clips = records.read(folder, partition)
     front_end.log_mel.frame_step_in(clips.log_mel)
     wanted = clips.log_mel.frames(front_end.samples)
-    noise = records.read(folder, "background").pictures
+    noise = records.read(folder, "background").spectrograms
     if settings.level_noise:
         noise = faint_raised(noise, clips.log_mel)
-    for frames in (clips.pictures.shape[1], noise.shape[1]):
+    for frames in (clips.spectrograms.shape[1], noise.shape[1]):
         if frames != wanted:
             held = clips.log_mel.window_ms + (frames - 1) * clips.log_mel.hop_ms
             raise KwsError(
                 f"the records in {folder} hold {frames} frames a clip ({held:g} ms) and the window "
-                f"of {front_end.clip_ms:g} ms has {wanted}; give another --window-ms, or extract "
-                "them anew with scripts/extract_features.py --window-ms"
+                f"of {front_end.example_ms:g} ms has {wanted}; give another --window-ms, or "
+                "extract them anew with scripts/extract_features.py --window-ms"
             )
     keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
-    return Examples(clips.pictures, keyword, noise, settings.words, clips.log_mel)
+    return Examples(clips.spectrograms, keyword, noise, settings.words, clips.log_mel)
 
 
 def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
@@ -76,12 +76,12 @@ def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
 
     Args:
         noise: uint8 [slices, frames, bands].
-        log_mel: Front end of the pictures.
+        log_mel: Front end of the spectrograms.
 
     Returns:
         The same, fewer slices.
     """
-    power = mel_power(records.from_picture(noise, log_mel), log_mel).numpy()
+    power = mel_power(records.from_uint8(noise, log_mel), log_mel).numpy()
     level = power.mean((1, 2))
     wanted = np.percentile(level, 90)
     if not wanted:
@@ -91,7 +91,7 @@ def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     louder = log_power(power[kept] * gain[:, None, None], log_mel)
     # What was under the floor stays there: nothing is known of it.
     silent = power[kept] == 0
-    return np.where(silent, np.uint8(0), records.to_picture(louder, log_mel).numpy())
+    return np.where(silent, np.uint8(0), records.to_uint8(louder, log_mel).numpy())
 
 
 def _load_audio(folder, partition, front_end, settings) -> Examples:
@@ -122,9 +122,9 @@ def read_samples(
         KwsError: If a file is missing, damaged or stereo.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
-    dataset = decode.clip_dataset(paths, rate, length, mix_down)
+    dataset = reader.clip_dataset(paths, rate, length, mix_down)
     samples = np.empty([len(paths), length], np.int16)
-    with decode.named_errors(paths):
+    with reader.named_errors(paths):
         for i, clip in progress(enumerate(dataset.as_numpy_iterator()), len(paths), title):
             samples[i] = to_int16(clip)
     return samples
@@ -153,12 +153,12 @@ def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> n
     stride = round(_NOISE_STRIDE_MS * rate / 1000)
     slices = []
     for path in speech_commands.noise_files(folder):
-        recording = to_int16(decode.load(path, rate, mix_down))
+        recording = to_int16(reader.load(path, rate, mix_down))
         starts = range(0, len(recording) - length + 1, stride)
         slices.extend(recording[start : start + length] for start in starts)
     if not slices:
         raise KwsError(
             f"every noise recording in {folder} is shorter than a clip of "
-            f"{front_end.clip_ms:g} ms; give longer ones"
+            f"{front_end.example_ms:g} ms; give longer ones"
         )
     return np.stack(slices)

@@ -3,24 +3,24 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kws_tf.conversion import manifest as manifests
-from kws_tf.conversion.manifest import Manifest
-from kws_tf.data.labels import SILENCE, UNKNOWN
-from kws_tf.deployment import tables
 from kws_tf.deployment.golden import c_string, golden_source, make_golden
-from kws_tf.deployment.micro_model import ARENA_MARGIN, MicroModel, inspect
-from kws_tf.deployment.tables import c_array, c_float, defines, header
-from kws_tf.deployment.trigger import Trigger
+from kws_tf.deployment.tflm_model import ARENA_MARGIN, TflmModel, inspect
 from kws_tf.errors import KwsError
+from kws_tf.evaluation.trigger import Trigger
 from kws_tf.files import write_bytes
+from kws_tf.frontend import c_tables
+from kws_tf.frontend.c_source import c_array, c_float, defines, header
+from kws_tf.labels import SILENCE, UNKNOWN
+from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite.manifest import Manifest
 
-SOURCES = (
-    *tables.FRONT_END_SOURCES,
+FIRMWARE_SOURCES = (
     "kws_fft_cmsis.c",
     "kws_golden.h",
     "kws_golden.c",
@@ -28,7 +28,7 @@ SOURCES = (
     "keyword_spotter.cc",
     "kws_board.h",
     "main_frontend.c",
-    "main_clips.cc",
+    "main_examples.cc",
     "main_microphone.cc",
     "board_stdin.c",
     "mps2.h",
@@ -60,7 +60,7 @@ class Export(NamedTuple):
 
     folder: Path
     manifest: Manifest
-    model: MicroModel
+    model: TflmModel
     memory: tuple[Memory, ...]
 
 
@@ -88,20 +88,23 @@ def export(
     details = manifest.details | {"trigger": dataclasses.asdict(trigger)}
     manifest = dataclasses.replace(manifest, details=details)
     content = model_path.read_bytes()
-    front_end_tables = tables.make_tables(manifest.front_end, manifest.input_scale)
+    front_end_tables = c_tables.make_tables(manifest.front_end, manifest.input_scale)
     model = inspect(content, manifest)
     golden = make_golden(content, manifest, clips)
     memory = _memory(manifest, front_end_tables, model, trigger)
 
-    config = tables.config_lines(
+    config = c_tables.config_lines(
         manifest.front_end, manifest.input_scale, manifest.input_bits, front_end_tables
     )
     config += _application_lines(manifest, model, trigger)
-    config += defines(GOLDEN_CLIPS=len(golden))
+    config += defines(GOLDEN_EXAMPLES=len(golden))
     description = {"format": manifests.FORMAT} | dataclasses.asdict(manifest)
-    files = {name: tables.firmware_file(name) for name in SOURCES} | {
+    firmware = resources.files("kws_tf.deployment") / "firmware"
+    files = {name: c_tables.source(name) for name in c_tables.FRONT_END_SOURCES}
+    files |= {name: (firmware / name).read_text() for name in FIRMWARE_SOURCES}
+    files |= {
         "kws_config.h": header("KWS_CONFIG_H_", config),
-        "kws_tables.c": tables.table_source(front_end_tables),
+        "kws_tables.c": c_tables.table_source(front_end_tables),
         "kws_model.h": _MODEL_HEADER,
         "kws_model.c": _model_source(content, manifest),
         "kws_ops.h": _ops_header(model.methods),
@@ -120,7 +123,7 @@ def export(
     return Export(folder, manifest, model, memory)
 
 
-def _application_lines(manifest: Manifest, model: MicroModel, trigger: Trigger) -> list[str]:
+def _application_lines(manifest: Manifest, model: TflmModel, trigger: Trigger) -> list[str]:
     log_mel = manifest.front_end.log_mel
     return defines(
         CLASSES=len(manifest.labels),
@@ -192,14 +195,14 @@ def _ops_header(methods: Sequence[str]) -> str:
 
 
 def _memory(
-    manifest: Manifest, front_end_tables: tables.Tables, model: MicroModel, trigger: Trigger
+    manifest: Manifest, front_end_tables: c_tables.Tables, model: TflmModel, trigger: Trigger
 ) -> tuple[Memory, ...]:
     front_end, classes = manifest.front_end, len(manifest.labels)
     window = front_end.frames * front_end.features
     return (
         Memory("model", manifest.bytes, 0),
         Memory("tensor arena", 0, model.arena_bytes),
-        Memory("front end: tables, state", front_end_tables.bytes, tables.ram_bytes(front_end)),
+        Memory("front end: tables, state", front_end_tables.bytes, c_tables.ram_bytes(front_end)),
         Memory("window of features", 0, window),
         Memory("smoothing", 0, 4 * classes * (trigger.smoothing_decisions + 2) + classes),
     )
@@ -207,7 +210,7 @@ def _memory(
 
 def _readme(
     manifest: Manifest,
-    model: MicroModel,
+    model: TflmModel,
     trigger: Trigger,
     memory: Sequence[Memory],
     clips: Sequence[str],
@@ -246,7 +249,7 @@ Everything here was made by `scripts/export_micro.py` of kws_tf; export anew rat
 ```
 cmake -B build && cmake --build build && build/kws_golden_frontend   # front end, on this machine
 sh run_qemu.sh cortex-m4                                             # the same on an emulated chip
-cmake -B build -DTFLM_DIR=/path/to/tflite-micro && cmake --build build && build/kws_clips
+cmake -B build -DTFLM_DIR=/path/to/tflite-micro && cmake --build build && build/kws_examples
 ```
 The last one runs model and front end: label and score of each stored clip, and the golden check.
 
@@ -258,7 +261,7 @@ The last one runs model and front end: label and score of each stored clip, and 
    `main_microphone.cc`. C99 and C++17; `-fno-exceptions -fno-rtti` are fine.
 3. Define `TF_LITE_STATIC_MEMORY` for all files, as TFLM's library does.
 4. Write the two functions of `kws_board.h`: samples from the microphone, what to do with a word.
-5. Check the board once: add `kws_golden.c`, `kws_golden_data.c` and `main_clips.cc` in place of
+5. Check the board once: add `kws_golden.c`, `kws_golden_data.c` and `main_examples.cc` in place of
    `main_microphone.cc` ({golden_bytes} bytes of flash more). With CMSIS-NN kernels the outputs may
    differ from Python's by a few steps: `-DKWS_OUTPUT_TOLERANCE=8`.
 
@@ -271,7 +274,7 @@ Bytes, without code; the linker's map has those of the code.
 |---|---|---|
 {rows}
 
-All of the RAM but the interpreter's own objects; `kws_clips` prints the whole size of the
+All of the RAM but the interpreter's own objects; `kws_examples` prints the whole size of the
 `KeywordSpotter`. The arena: tflite-micro used {used} bytes on a 64-bit machine;
 `KWS_ARENA_BYTES` is {arena}, that and {margin} % rounded up to 256 bytes. A 32-bit chip needs less,
 CMSIS-NN kernels may need more scratch memory: `arena_used_bytes()` tells.

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.data.sources import read_samples
-from kws_tf.deployment.tables import c_array
-from kws_tf.evaluation import micro
 from kws_tf.evaluation.labelled import quantize
+from kws_tf.frontend.c_source import c_array
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
+from kws_tf.tflite import tflm
+from kws_tf.tflite.manifest import Manifest
 
 
 class Golden(NamedTuple):
@@ -50,7 +50,7 @@ def make_golden(model: bytes, manifest: Manifest, paths: Sequence[Path] = ()) ->
         names, samples = list(generated), np.stack(list(generated.values()))
     values = features(samples.astype(np.float32) / np.float32(32768), manifest.front_end).numpy()
     inputs = quantize(values, manifest)
-    outputs = micro.run(model, inputs).outputs[0]
+    outputs = tflm.run(model, inputs).outputs[0]
     columns = (names, samples, values, inputs, outputs, outputs.argmax(axis=1))
     return [Golden(*row) for row in zip(*columns, strict=True)]
 
@@ -58,7 +58,7 @@ def make_golden(model: bytes, manifest: Manifest, paths: Sequence[Path] = ()) ->
 def signals(front_end: FrontEnd) -> dict[str, np.ndarray]:
     """Returns signals that reach every part of a front end, int16 [samples] each."""
     time = np.arange(front_end.samples) / front_end.log_mel.sample_rate
-    length = front_end.clip_ms / 1000
+    length = front_end.example_ms / 1000
     sweep = np.sin(2 * np.pi * (60 + 0.5 * front_end.log_mel.high_hz * time / length) * time)
     syllables = 0.01 + np.sin(3 * np.pi * time / length) ** 4
     return {
@@ -82,7 +82,7 @@ def golden_source(golden: Sequence[Golden]) -> str:
             parts.append(c_array(kind, f"{name}_{number}", getattr(clip, name), "static "))
         arrays = ", ".join(f"{n}_{number}" for n in ("samples", "features", "input", "output"))
         rows.append(f"    {{{c_string(clip.name)}, {arrays}, {clip.label}}},")
-    table = ["const kws_golden_t kws_golden[KWS_GOLDEN_CLIPS] = {", *rows, "};", ""]
+    table = ["const kws_golden_t kws_golden[KWS_GOLDEN_EXAMPLES] = {", *rows, "};", ""]
     return "\n".join([*parts, *table])
 
 

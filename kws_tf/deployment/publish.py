@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from kws_tf.conversion import manifest as manifests
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import interpreter, micro
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import decisions
 from kws_tf.files import write_bytes, write_json
+from kws_tf.models.building import save_weights
+from kws_tf.run_folder import RunFolder, by_name, read_json
 from kws_tf.settings import as_json
-from kws_tf.training.run_folder import RunFolder, by_name, read_json, save_weights
+from kws_tf.tflite import interpreter, tflm
+from kws_tf.tflite import manifest as manifests
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
-SAMPLE_CLIPS_A_CLASS = 8
+SAMPLE_EXAMPLES_A_CLASS = 8
 
 
 def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) -> Path:
@@ -34,10 +35,10 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
         KwsError: If the run is not converted, or its model was not evaluated since.
     """
     manifest = manifests.load(run.model_file)
-    entries = read_json(run.accuracy_file)
+    entries = run.accuracies()
     target = Path(folder) / f"{name}.tflite"
     accuracies = {}
-    for key in ("tflite", "micro"):
+    for key in ("tflite", "tflm"):
         entry = entries.get(key, {})
         if entry.get("sha256") == manifest.sha256:
             command = f"python scripts/evaluate.py {target} --test-dir {Path(clips.source).name}"
@@ -46,14 +47,14 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
     if len(accuracies) < 2:
         raise KwsError(
             f"the model of {run.path} has not been evaluated on a test set; run "
-            "scripts/evaluate.py on it, with --runtime tflite and --runtime micro"
+            "scripts/evaluate.py on it, with --runtime tflite and --runtime tflm"
         )
     settings = _portable_settings(run)
     for place in ("data_dir", "data_digest"):
         settings.pop(place, None)
     chosen = np.concatenate(
         [
-            np.flatnonzero(clips.labels == label)[:SAMPLE_CLIPS_A_CLASS]
+            np.flatnonzero(clips.labels == label)[:SAMPLE_EXAMPLES_A_CLASS]
             for label in range(len(manifest.labels))
         ]
     )
@@ -65,10 +66,10 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
             "clips": len(labels),
             "correct": {
                 "tflite": _correct(interpreter.run(content, inputs), labels),
-                "micro": _correct(micro.run(content, inputs), labels),
+                "tflm": _correct(tflm.run(content, inputs), labels),
             },
         },
-        "arena_bytes": entries["micro"]["arena_bytes"],
+        "arena_bytes": entries["tflm"]["arena_bytes"],
         "settings": settings,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,7 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
     target = RunFolder(Path(folder) / run.path.resolve().name)
     settings = run.train_settings()
     epochs = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
-    done = [row["phase"] for row in read_json(run.history_file)]
+    done = [row["phase"] for row in run.history()]
     if any(done.count(phase) < number for phase, number in epochs.items()):
         raise KwsError(
             f"{run.path} is not finished; let scripts/train.py finish (the same command resumes)"

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kws_tf.conversion import manifest as manifests
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import clipwise, interpreter, metrics
-from kws_tf.evaluation.clipwise import ClipOutputs
+from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import Metrics
 from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
-from kws_tf.training.run_folder import RunFolder, open_run, read_json
+from kws_tf.run_folder import RunFolder, open_run
+from kws_tf.tflite import interpreter, runner
+from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.runner import Outputs
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Evaluation:
     """What came out.
 
     Attributes:
-        key: Name of runtime, variant and split, such as ``tflite`` or ``micro-validation``.
+        key: Name of runtime, variant and split, such as ``tflite`` or ``tflm-validation``.
         metrics: The decisions counted.
         details: What ran on what, and what it took; JSON-ready.
     """
@@ -81,7 +82,7 @@ def open_subject(path: Path, runtime: str, phase: str) -> Subject:
 
     Args:
         path: A .tflite with its manifest beside it, or a run folder.
-        runtime: ``tflite``, ``micro`` or ``keras``.
+        runtime: ``tflite``, ``tflm`` or ``keras``.
         phase: For ``keras``: ``quantized`` or ``float``.
 
     Raises:
@@ -112,7 +113,7 @@ def evaluate(
     Args:
         subject: What to evaluate.
         clips: What to run; of the subject's classes and front end.
-        runtime: ``tflite``, ``micro`` (compared with ``tflite`` as well) or ``keras``.
+        runtime: ``tflite``, ``tflm`` (compared with ``tflite`` as well) or ``keras``.
         kernels: Of TFLite: ``default`` or ``reference``.
         phase: For ``keras``: ``quantized`` or ``float``.
         frontend: ``tensorflow``, or ``c`` for the int8 input that the C code makes of the audio.
@@ -152,7 +153,7 @@ def checked_model(subject: Subject) -> bytes:
         KwsError: If it is damaged or has another input.
     """
     model, where = subject.file.read_bytes(), str(subject.file)
-    found = clipwise.input_format(model, where)
+    found = runner.input_format(model, where)
     if (found.scale, found.zero_point) != (subject.manifest.input_scale, 0):
         raise KwsError(
             f"the input of {where} has the scale {found.scale:g} and the zero point "
@@ -183,13 +184,13 @@ def _run_tflite(subject, clips, runtime, kernels, frontend) -> tuple[np.ndarray,
     """Returns the scores, and what goes into the report beside them."""
     model, where = checked_model(subject), str(subject.file)
     inputs = _inputs(clips, subject.manifest, frontend)
-    result: ClipOutputs = interpreter.run(model, inputs, kernels, where)
+    result: Outputs = interpreter.run(model, inputs, kernels, where)
     extra: dict = {"kernels": kernels, "frontend": frontend}
     scores = result.outputs[0]
-    if runtime == "micro":
-        from kws_tf.evaluation import micro
+    if runtime == "tflm":
+        from kws_tf.tflite import tflm
 
-        on_tflite, result = scores, micro.run(model, inputs, where)
+        on_tflite, result = scores, tflm.run(model, inputs, where)
         scores = result.outputs[0]
         equal = metrics.decisions(scores) == metrics.decisions(on_tflite)
         extra["equal_decisions"] = int(equal.sum())
@@ -203,7 +204,7 @@ def _inputs(clips: LabelledFeatures, manifest: Manifest, frontend: str) -> np.nd
         return quantize(clips.features, manifest)
     if clips.samples is None:
         raise KwsError("the C front end takes audio, not records; give --test-dir a test set")
-    from kws_tf.deployment.c_frontend import c_features_int8
+    from kws_tf.frontend.c_frontend import c_features_int8
 
     return c_features_int8(clips.samples, manifest)
 
@@ -255,7 +256,7 @@ def save(
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         write_json(report, evaluation.to_json())
-        metrics.save_picture(counted, picture, title)
+        metrics.save_plot(counted, picture, title)
         if json_copy:
             write_json(json_copy, evaluation.to_json())
             written.append(json_copy)
@@ -271,7 +272,7 @@ def save(
 
 def _record(evaluation: Evaluation, run: RunFolder) -> None:
     """Adds or replaces an entry of the run's ``accuracy.json``."""
-    entries = read_json(run.accuracy_file) if run.accuracy_file.exists() else {}
+    entries = run.accuracies()
     left_out = ("per_class", "labels", "confusion")
     entries[evaluation.key] = {
         name: value for name, value in evaluation.to_json().items() if name not in left_out

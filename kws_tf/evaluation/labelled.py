@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.audio import speech_commands
-from kws_tf.conversion.manifest import Manifest
 from kws_tf.data import pipeline, sources
-from kws_tf.data.labels import class_names
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
+from kws_tf.labels import class_names
 from kws_tf.settings import DataSettings
+from kws_tf.tflite.manifest import Manifest
 
 _BATCH = 128
 

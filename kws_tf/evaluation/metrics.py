@@ -123,7 +123,7 @@ def table(metrics: Metrics) -> str:
     return "\n".join(lines)
 
 
-def save_picture(metrics: Metrics, path: Path, title: str) -> None:
+def save_plot(metrics: Metrics, path: Path, title: str) -> None:
     """Writes the confusion matrix as a PNG: counts, coloured by their share of the row."""
     # Without pyplot: no global state, no display.
     from matplotlib.figure import Figure

@@ -31,17 +31,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.audio import decode, speech_commands
-from kws_tf.data.labels import SILENCE
+from kws_tf.audio import reader, speech_commands
 from kws_tf.data.sources import read_samples
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import interpreter, metrics
+from kws_tf.evaluation import metrics
 from kws_tf.evaluation.evaluate import Subject, check_scores, checked_model
 from kws_tf.evaluation.labelled import quantize
 from kws_tf.files import write_bytes
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
+from kws_tf.labels import SILENCE
 from kws_tf.progress import progress
+from kws_tf.tflite import interpreter
 
 _BATCH = 128
 # P.56, clause 8.3: time constant of the envelope, hangover, and margin under the active level.
@@ -254,7 +255,7 @@ def measure(
     for ms, offset in offsets.items():
         if abs(offset) >= length:
             raise KwsError(
-                f"a shift of {ms:g} ms leaves nothing of a clip of {front_end.clip_ms:g} ms; "
+                f"a shift of {ms:g} ms leaves nothing of a clip of {front_end.example_ms:g} ms; "
                 "give a smaller --shifts"
             )
     rng = np.random.default_rng(seed)
@@ -265,7 +266,7 @@ def measure(
     alone_rng = np.random.default_rng([seed, 1])  # its own, so that it changes nothing else
     alone = alone if SILENCE in subject.labels else 0
     for path in speech_commands.noise_files(noise_dir) if snrs_db or alone else ():
-        recording = decode.load(path, rate, mix_down)
+        recording = reader.load(path, rate, mix_down)
         if snrs_db:
             recordings[path.stem] = _excerpts(path, recording, rng.random(len(clips)), length)
         if alone:
@@ -395,7 +396,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _MARKERS = "osD^vPX*"
 
 
-def save_picture(result: Robustness, path: Path, title: str = "") -> None:
+def save_plot(result: Robustness, path: Path, title: str = "") -> None:
     """Draws accuracy against signal-to-noise ratio and against time shift.
 
     Args:

@@ -8,14 +8,14 @@ from kws_tf.data.locate import test_set_beside
 from kws_tf.evaluation import evaluate, labelled
 from kws_tf.evaluation.evaluate import Evaluation
 from kws_tf.evaluation.labelled import LabelledFeatures
-from kws_tf.training.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder
 
-RUNTIMES = ("keras", "tflite", "micro")
+RUNTIMES = ("keras", "tflite", "tflm")
 _FORMS = (
     ("float Keras", "keras", "float"),
     ("fake-quant Keras", "keras", "quantized"),
     ("int8, TFLite", "tflite", "quantized"),
-    ("int8, TFLite Micro", "micro", "quantized"),
+    ("int8, TFLite Micro", "tflm", "quantized"),
 )
 
 
@@ -43,10 +43,10 @@ class Summary:
         for name, evaluation in self.rows:
             counted = evaluation.metrics
             lines.append(f"{name:<20} {counted.correct:>6,} {100 * counted.accuracy:>8.2f} %")
-        micro = self.rows[-1][1].details
+        on_tflm = self.rows[-1][1].details
         lines.append(
-            f"file: {micro['bytes']:,} bytes; arena of TFLite Micro on this machine: "
-            f"{micro['arena_bytes']['total']:,} bytes"
+            f"file: {on_tflm['bytes']:,} bytes; arena of TFLite Micro on this machine: "
+            f"{on_tflm['arena_bytes']['total']:,} bytes"
         )
         lines.append("written: " + ", ".join(map(str, self.written)))
         return "\n".join(lines)

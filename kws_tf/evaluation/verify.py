@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 import tf_keras as keras
 
-from kws_tf.conversion import graph as g
 from kws_tf.conversion import guards
-from kws_tf.conversion.carry import IntegerParameters, integer_parameters
 from kws_tf.conversion.convert import fused_model, to_int8
-from kws_tf.conversion.manifest import Manifest
-from kws_tf.conversion.manifest import load as load_manifest
-from kws_tf.evaluation import interpreter, micro
+from kws_tf.conversion.parameters import IntegerParameters, integer_parameters
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
-from kws_tf.model.spotter import CLASSIFIER, LSTM
+from kws_tf.models.building import build_model
+from kws_tf.models.spotter import CLASSIFIER, LSTM
 from kws_tf.reference.integer_model import IntegerModel
-from kws_tf.training.run_folder import RunFolder, build_model
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite import graph as g
+from kws_tf.tflite import interpreter, tflm
+from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.manifest import load as load_manifest
 
 #: Points of accuracy between fake-quant Keras and TFLite, and between TFLite and TFLM.
 ACCURACY_BOUND = 0.1
@@ -195,23 +196,23 @@ def verify(
         for kernels in ("reference", "default")
     }
     outcomes += tflite.values()
-    micro_result = micro.run(probe, inputs)
-    tflm = _ran("TFLite Micro", micro_result)
-    outcomes.append(tflm)
+    tflm_result = tflm.run(probe, inputs)
+    on_tflm = _ran("TFLite Micro", tflm_result)
+    outcomes.append(on_tflm)
 
     report = Report(
         outcomes,
         clips.labels,
         [],
         tensor_rows(model),
-        micro.arena_bytes(model, inputs[:1]),
+        tflm.arena_bytes(model, inputs[:1]),
         clips.source,
         clips.split,
     )
     checks = [
         *_scale_checks(g.Graph(model), parameters, manifest),
-        *_exactness_checks(simulated, exact, tflite, tflm),
-        *_accuracy_checks(report, outcomes, fake_quant, tflite["default"], tflm),
+        *_exactness_checks(simulated, exact, tflite, on_tflm),
+        *_accuracy_checks(report, outcomes, fake_quant, tflite["default"], on_tflm),
     ]
     return dataclasses.replace(report, checks=checks)
 
@@ -234,7 +235,7 @@ def _baseline(float_model, features, calibration) -> list[Outcome]:
     name = "post-training quantization"
     return [
         Outcome(f"{name}, TFLite", interpreter.run(content, inputs).outputs[0].argmax(1)),
-        Outcome(f"{name}, TFLM", micro.run(content, inputs).outputs[0].argmax(1)),
+        Outcome(f"{name}, TFLM", tflm.run(content, inputs).outputs[0].argmax(1)),
     ]
 
 
@@ -321,7 +322,7 @@ def _scale_checks(graph: g.Graph, wanted: IntegerParameters, manifest: Manifest)
     ]
 
 
-def _exactness_checks(simulated, exact, tflite, tflm) -> list[Check]:
+def _exactness_checks(simulated, exact, tflite, on_tflm) -> list[Check]:
     checks = []
     for name, runtime, ran in (
         ("TFLite's reference kernels", "tflite", tflite["reference"]),

@@ -109,7 +109,7 @@ class FrontEnd:
     Attributes:
         name: ``logmel40``, ``mfcc10``, ``hello_edge`` or one's own.
         log_mel: The spectrogram.
-        clip_ms: Length of the audio a decision is made on, ms.
+        example_ms: Length of the audio a decision is made on, ms.
         coefficients: Number of orthonormal DCT-II coefficients kept; 0 leaves the bands.
         mean: Mean of each feature over the training data; empty before training.
         std: Standard deviation of each feature; empty before training.
@@ -120,7 +120,7 @@ class FrontEnd:
 
     name: str = "logmel40"
     log_mel: LogMel = field(default_factory=LogMel)
-    clip_ms: float = 1000.0
+    example_ms: float = 1000.0
     coefficients: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -137,7 +137,7 @@ class FrontEnd:
     @property
     def samples(self) -> int:
         """Samples in a clip."""
-        return round(self.clip_ms * self.log_mel.sample_rate / 1000)
+        return round(self.example_ms * self.log_mel.sample_rate / 1000)
 
     @property
     def frames(self) -> int:
@@ -168,6 +168,8 @@ class FrontEnd:
         """
         try:
             values = dict(values)
+            if "clip_ms" in values:  # as version 0.1 wrote it
+                values["example_ms"] = values.pop("clip_ms")
             log_mel = LogMel(**values.pop("log_mel"))
             mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
             return cls(log_mel=log_mel, mean=mean, std=std, **values)
@@ -212,16 +214,16 @@ FRONT_ENDS = {
 }
 
 
-def front_end(name: str, clip_ms: float = 1000.0) -> FrontEnd:
+def front_end(name: str, example_ms: float = 1000.0) -> FrontEnd:
     """Returns a ready-made front end.
 
     Args:
         name: One of ``FRONT_ENDS``.
-        clip_ms: Length of the audio a decision is made on, ms.
+        example_ms: Length of the audio a decision is made on, ms.
 
     Raises:
         KwsError: If there is none of that name.
     """
     if name not in FRONT_ENDS:
         raise KwsError(f"unknown front end '{name}'; choose one of {', '.join(FRONT_ENDS)}")
-    return dataclasses.replace(FRONT_ENDS[name], clip_ms=clip_ms)
+    return dataclasses.replace(FRONT_ENDS[name], example_ms=example_ms)

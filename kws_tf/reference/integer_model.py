@@ -17,16 +17,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from kws_tf.conversion import flatbuffer
 from kws_tf.errors import KwsError
-from kws_tf.reference import activations as act
-from kws_tf.reference import fixed_point as fx
+from kws_tf.quantization import activation_tables as act
+from kws_tf.quantization import fixed_point as fx
+from kws_tf.tflite import flatbuffer
 
 Runtime = Literal["tflite", "tflm"]
 
 # Rows of the stacked gates, in the order of the op's inputs 1-4, 5-8 and 12-15.
 _GATES = ("input", "forget", "cell", "output")
-_CLIPS_A_BLOCK = 128  # a block's arrays stay in the processor's cache
+_EXAMPLES_A_BLOCK = 128  # a block's arrays stay in the processor's cache
 
 
 class IntegerOutputs(NamedTuple):
@@ -119,9 +119,9 @@ class IntegerModel:
                 f"The reference takes int8 inputs [clips, steps, {features}], "
                 f"not {inputs.dtype} {list(inputs.shape)}."
             )
-        blocks = range(0, max(len(inputs), 1), _CLIPS_A_BLOCK)
+        blocks = range(0, max(len(inputs), 1), _EXAMPLES_A_BLOCK)
         step = {"tflite": _TfliteStep, "tflm": _TflmStep}[runtime](self)
-        outputs = [self._run_lstm(inputs[i : i + _CLIPS_A_BLOCK], step) for i in blocks]
+        outputs = [self._run_lstm(inputs[i : i + _EXAMPLES_A_BLOCK], step) for i in blocks]
         hidden, cell = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
         logits = self._dense(hidden[:, -1])
         posteriors = act.softmax_int8(logits, self.logits.scale, self.beta)

@@ -1,4 +1,4 @@
-"""Accuracy for each class, with examples of its clips as pictures."""
+"""Accuracy for each class, with examples of its clips as spectrograms."""
 
 import base64
 import io

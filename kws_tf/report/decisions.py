@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kws_tf.conversion import manifest as manifests
-from kws_tf.evaluation import interpreter, metrics
+from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures, quantize
 from kws_tf.evaluation.metrics import Metrics
-from kws_tf.training.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite import interpreter
+from kws_tf.tflite import manifest as manifests
 
 
 @dataclass(frozen=True)

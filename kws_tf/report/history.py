@@ -8,9 +8,9 @@ import numpy as np
 from kws_tf.report import charts
 from kws_tf.report.damage import damage_named
 from kws_tf.report.signals import title
-from kws_tf.training.run_folder import RunFolder, read_json
+from kws_tf.run_folder import RunFolder
 
-_NUMBERS = ("epoch", "seconds", "clips", "loss", "accuracy", "val_loss", "val_accuracy")
+_NUMBERS = ("epoch", "seconds", "examples", "loss", "accuracy", "val_loss", "val_accuracy")
 _FEW_EPOCHS = 8
 # Per cent of the values that the frame may leave out: those of the first epochs.
 _SKIPPED = 8
@@ -22,7 +22,7 @@ def load(run: RunFolder) -> list[dict]:
     Raises:
         KwsError: If it is missing, empty or damaged.
     """
-    rows = read_json(run.history_file)
+    rows = run.history()
     with damage_named(run.history_file, "train the run anew"):
         for row in rows:
             numbers = [row[name] for name in _NUMBERS]

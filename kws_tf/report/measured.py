@@ -4,10 +4,10 @@ import hashlib
 import json
 import shlex
 
-from kws_tf.conversion import manifest
 from kws_tf.evaluation import verify
 from kws_tf.report.damage import damage_named
-from kws_tf.training.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite import manifest
 
 # What a figure is called, its name in verify.json, its key in accuracy.json, the options of
 # evaluate.py that measure it.
@@ -15,7 +15,7 @@ _FIGURES = (
     ("float Keras", "float Keras", "keras-float", ("--runtime", "keras", "--phase", "float")),
     ("fake-quant Keras", "fake-quant Keras", "keras-quantized", ("--runtime", "keras")),
     ("TFLite int8", "TFLite, default kernels", "tflite", ()),
-    ("TFLM int8", "TFLite Micro", "micro", ("--runtime", "micro")),
+    ("TFLM int8", "TFLite Micro", "tflm", ("--runtime", "tflm")),
 )
 
 
@@ -74,7 +74,7 @@ def headline(run: RunFolder, proof: dict | None) -> list[dict]:
                 for entry in filter(None, map(entries.get, (key, f"{key}-validation"))):
                     figure = _accuracy(entry["split"], entry["correct"], entry["n"])
                     found[title].append(figure)
-                    if key == "micro":
+                    if key == "tflm":
                         arena = arena or _bytes(entry["arena_bytes"]["total"])
 
     has_model, is_paper = run.model_file.exists(), run.train_settings().profile == "paper"

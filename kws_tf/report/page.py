@@ -13,12 +13,12 @@ from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.report import classes, exactness, histograms, history, measured, signals
 from kws_tf.report.damage import damage_named
 from kws_tf.report.decisions import decide
-from kws_tf.training.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder
 
 #: Clips that the model decides on at most; a larger set is sampled.
 CLIPS = 5000
 #: Of these, clips whose activations go into the histograms.
-ACTIVATION_CLIPS = 128
+ACTIVATION_EXAMPLES = 128
 
 
 def build(
@@ -53,7 +53,7 @@ def build(
         tables = exactness.tables(proof) if proof else None
     clips = _clips(run, test_dir, data_dir, limit)
     decisions = decide(run, model, clips)
-    chosen = np.linspace(0, len(clips.labels) - 1, ACTIVATION_CLIPS).astype(int)
+    chosen = np.linspace(0, len(clips.labels) - 1, ACTIVATION_EXAMPLES).astype(int)
     chosen = np.unique(chosen)
     seen = signals.observe(model, clips.features[chosen])
     best = {phase: history.best_epoch(rows, phase) for phase in ("float", "quantized")}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kws_tf.model.profiles import GATES
+from kws_tf.quantization.profiles import GATES
 
 _TITLES = {
     "cell/kernel": "input weights",
@@ -76,7 +76,7 @@ def observe(model, features: np.ndarray) -> list[Signal]:
     """
     import tensorflow as tf
 
-    from kws_tf.model.spotter import CLASSIFIER, LSTM
+    from kws_tf.models.spotter import CLASSIFIER, LSTM
 
     cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
     seen: dict[tuple, list[np.ndarray]] = {}

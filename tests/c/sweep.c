@@ -7,7 +7,7 @@
 
 #include "kws_frontend.h"
 
-enum { LONGEST = 3 * KWS_CLIP_SAMPLES };
+enum { LONGEST = 3 * KWS_EXAMPLE_SAMPLES };
 
 static uint32_t seed = 1;
 static uint32_t chance(uint32_t below) {
@@ -22,7 +22,7 @@ static void run(const int16_t *samples, size_t count) {
   int16_t *exact = malloc(count ? count * sizeof *exact : 1);
   if (!frontend || !clip || !row || !exact) abort();
   if (count) memcpy(exact, samples, count * sizeof *exact);
-  kws_frontend_clip(frontend, count ? exact : NULL, count, clip);
+  kws_frontend_example(frontend, count ? exact : NULL, count, clip);
   kws_frontend_reset(frontend);
   size_t rows = 0;
   for (size_t start = 0; start < count;) {
@@ -30,7 +30,7 @@ static void run(const int16_t *samples, size_t count) {
     if (piece > count - start) piece = count - start;
     start += kws_frontend_feed(frontend, exact + start, piece);
     while (kws_frontend_row(frontend, row)) {
-      if (rows < KWS_FRAMES && start <= KWS_CLIP_SAMPLES &&
+      if (rows < KWS_FRAMES && start <= KWS_EXAMPLE_SAMPLES &&
           memcmp(row, clip + rows * KWS_FEATURES, KWS_FEATURES) != 0) {
         fprintf(stderr, "row %u of %u samples differs\n", (unsigned)rows, (unsigned)count);
         abort();

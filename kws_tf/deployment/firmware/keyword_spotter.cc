@@ -99,11 +99,11 @@ Status KeywordSpotter::Feed(const int16_t* samples, size_t count, Detection* det
   return Status::kOk;
 }
 
-Status KeywordSpotter::ClassifyClip(const int16_t* samples, size_t count) {
+Status KeywordSpotter::ClassifyExample(const int16_t* samples, size_t count) {
   if (!ready_) return Status::kNotInitialised;
   if (samples == nullptr && count > 0) return Status::kBadArgument;
   Reset();
-  kws_frontend_clip(&frontend_, samples, count, rows_);
+  kws_frontend_example(&frontend_, samples, count, rows_);
   return Classify(rows_);
 }
 

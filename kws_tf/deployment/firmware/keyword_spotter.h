@@ -51,7 +51,7 @@ class KeywordSpotter {
   Status Feed(const int16_t* samples, size_t count, Detection* detection);
 
   // Decides on one clip, without smoothing and trigger; read the result from posteriors().
-  Status ClassifyClip(const int16_t* samples, size_t count);
+  Status ClassifyExample(const int16_t* samples, size_t count);
 
   // Decides on KWS_FRAMES * KWS_FEATURES values of model input.
   Status Classify(const int8_t* features);

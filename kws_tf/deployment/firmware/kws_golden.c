@@ -7,8 +7,8 @@ bool kws_golden_check(const kws_golden_t *golden, kws_frontend_t *frontend, int8
                       kws_golden_result_t *result) {
   size_t rows = 0;
   kws_frontend_reset(frontend);
-  for (size_t start = 0; start < KWS_CLIP_SAMPLES && rows < KWS_FRAMES;) {
-    const size_t left = KWS_CLIP_SAMPLES - start;
+  for (size_t start = 0; start < KWS_EXAMPLE_SAMPLES && rows < KWS_FRAMES;) {
+    const size_t left = KWS_EXAMPLE_SAMPLES - start;
     start += kws_frontend_feed(frontend, golden->samples + start, left < KWS_HOP ? left : KWS_HOP);
     if (kws_frontend_row(frontend, features + rows * KWS_FEATURES)) ++rows;
   }

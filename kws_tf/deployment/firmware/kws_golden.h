@@ -10,14 +10,14 @@ extern "C" {
 
 typedef struct {
   const char *name;
-  const int16_t *samples;  /* KWS_CLIP_SAMPLES */
+  const int16_t *samples;  /* KWS_EXAMPLE_SAMPLES */
   const float *features;   /* normalised, KWS_FRAMES * KWS_FEATURES */
   const int8_t *input;     /* the same, quantized */
   const int8_t *output;    /* KWS_CLASSES values, by TFLite Micro's reference kernels */
   int label;               /* index into kws_labels */
 } kws_golden_t;
 
-extern const kws_golden_t kws_golden[KWS_GOLDEN_CLIPS];
+extern const kws_golden_t kws_golden[KWS_GOLDEN_EXAMPLES];
 
 typedef struct {
   unsigned values;

@@ -15,11 +15,11 @@ static int8_t whole[KWS_FRAMES * KWS_FEATURES];
 
 int main(void) {
   int failures = 0;
-  for (int i = 0; i < KWS_GOLDEN_CLIPS; ++i) {
+  for (int i = 0; i < KWS_GOLDEN_EXAMPLES; ++i) {
     const kws_golden_t *golden = &kws_golden[i];
     kws_golden_result_t result;
     bool passed = kws_golden_check(golden, &frontend, features, &result);
-    kws_frontend_clip(&frontend, golden->samples, KWS_CLIP_SAMPLES, whole);
+    kws_frontend_example(&frontend, golden->samples, KWS_EXAMPLE_SAMPLES, whole);
     if (memcmp(features, whole, sizeof whole) != 0) passed = false;
     printf("%s: %s, %u of %u values differ, by %d at most, %d / 1000 steps beyond rounding\n",
            passed ? "ok" : "FAILED", golden->name, result.different, result.values,
@@ -28,7 +28,7 @@ int main(void) {
   }
 #ifdef KWS_MPS2
   /* Rows of speech-like signals; the count varies by a few instructions with the data. */
-  kws_frontend_feed(&frontend, kws_golden[KWS_GOLDEN_CLIPS - 1].samples + KWS_CLIP_SAMPLES / 3,
+  kws_frontend_feed(&frontend, kws_golden[KWS_GOLDEN_EXAMPLES - 1].samples + KWS_EXAMPLE_SAMPLES / 3,
                     KWS_WINDOW);
   mps2_start();
   kws_frontend_row(&frontend, features);

@@ -22,7 +22,7 @@ build="$here/build-$cpu"
 cmake -S "$here" -B "$build" -DCMAKE_TOOLCHAIN_FILE="$here/arm-none-eabi.cmake" -DKWS_CPU="$cpu" \
   -DKWS_MPS2=ON -DTFLM_DIR="$tflm" > "$build.log"
 cmake --build "$build" -j 2 >> "$build.log"
-for program in kws_golden_frontend ${tflm:+kws_clips}; do
+for program in kws_golden_frontend ${tflm:+kws_examples}; do
   qemu-system-arm -M $machine -nographic -monitor none -serial none -icount shift=0 \
     -semihosting-config enable=on,target=native -kernel "$build/$program"
 done

@@ -1,0 +1,1 @@
+"""Command lines: arguments in, a library call, a printed table out."""

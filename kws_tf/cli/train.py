@@ -1,0 +1,94 @@
+"""Train a keyword spotter: float pretraining, then quantized fine-tuning with trained clips.
+
+Writes a run folder: settings, labels, front end, history, best weights, TensorBoard logs. The
+same command resumes an interrupted run. Where speech is synthesised, because there is no
+--data-dir or it has too few recordings of a word, the model is converted and measured as well.
+"""
+
+import sys
+from pathlib import Path
+
+from kws_tf import presets
+from kws_tf.cli import command
+from kws_tf.labels import KEYWORDS
+from kws_tf.settings import (
+    ADVANCED,
+    COMMON,
+    Augmentation,
+    DataSettings,
+    TrainSettings,
+    add_options,
+    given,
+)
+
+CLASSES = (TrainSettings, DataSettings, Augmentation)
+
+
+def parser():
+    """Returns the parser of this command."""
+    made = command.parser(__doc__)
+    groups = {title: made.add_argument_group(title) for title in (COMMON, ADVANCED)}
+    common = groups[COMMON]
+    common.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="log-mel records, or audio in the Speech Commands layout (one folder a word); "
+        "without it speech is synthesised",
+    )
+    common.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch Speech Commands v0.02 and its test set (2.5 GB) into --data-dir, or data/",
+    )
+    common.add_argument(
+        "--run-dir", type=Path, metavar="DIR", default=Path("runs/run"), help="the run folder"
+    )
+    common.add_argument(
+        "--preset",
+        choices=tuple(presets.PRESETS),
+        help="other defaults for some options (default: what fits words and data, printed first)",
+    )
+    add_options(groups, CLASSES, presets.PRESETS)
+    return made
+
+
+def main() -> None:
+    options = parser().parse_args()
+    values = {settings_class: given(settings_class, options) for settings_class in CLASSES}
+    # Bad values before all work.
+    train, data, _ = (settings_class(**some) for settings_class, some in values.items())
+    if data.words != KEYWORDS and "window_ms" not in values[DataSettings]:
+        from kws_tf.synthesis.dataset import fitting_window
+
+        values[DataSettings]["window_ms"] = float(fitting_window(data.words))
+        data = DataSettings(**values[DataSettings])
+
+    from kws_tf.data.locate import training_data
+    from kws_tf.run_folder import RunFolder
+
+    RunFolder(options.run_dir).check_writable()
+    source = training_data(options.data_dir, options.download, data)
+    preset = options.preset or presets.fitting(data, source.synthetic)
+    chosen = presets.defaults(preset, data, train.hidden)
+    print(f"preset {preset}: {_text(chosen)}", flush=True)
+    train, data, augmentation = (
+        settings_class(**(presets.of_class(settings_class, chosen) | some))
+        for settings_class, some in values.items()
+    )
+
+    from kws_tf.training import loop, summary
+
+    # Keras takes every Linux process for a terminal and draws its bar into log files.
+    verbose = 1 if sys.stdout.isatty() else 2
+    run = loop.train(options.run_dir, source.folder, train, data, augmentation, verbose)
+    summary.print_summary(run)
+    if source.synthetic and train.quantized_epochs and train.profile == "tflite":
+        from kws_tf.evaluation.summary import convert_and_measure
+
+        print(f"\n{convert_and_measure(run).text()}")
+
+
+def _text(values: dict) -> str:
+    shown = {k: ",".join(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items()) or "the defaults"

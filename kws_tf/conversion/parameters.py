@@ -1,0 +1,137 @@
+"""Carrying the trained clips into the flatbuffer: they become the model's scales.
+
+The converter takes every range from calibration and has no path for trained ones into the fused
+LSTM. So it is used for the graph alone; integer weights, biases and scales are then written by
+this module, computed by the very quantizers that training used.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tf_keras as keras
+
+from kws_tf.models.spotter import CLASSIFIER, LSTM
+from kws_tf.quantization.profiles import GATES
+from kws_tf.tflite import graph as g
+
+
+@dataclass(frozen=True)
+class IntegerParameters:
+    """All integers and scales of a spotter, as the op wants them.
+
+    Attributes:
+        input_scale: float32; the zero point of every signal is 0.
+        kernel: int8 [4, units, features], gates i, f, c, o.
+        kernel_scales: float32 [4].
+        recurrent: int8 [4, units, units].
+        recurrent_scales: float32 [4].
+        biases: int32 [4, units], of scale ``bias_scales``.
+        bias_scales: float32 [4], input scale x kernel scale.
+        hidden_scale: float32.
+        cell_scale: float32, a power of two.
+        cell_clip: float32, the trained clip.
+        dense: int8 [classes, units].
+        dense_scale: float32.
+        dense_biases: int32 [classes], of scale hidden scale x dense scale.
+        logits_scale: float32.
+    """
+
+    input_scale: np.float32
+    kernel: np.ndarray
+    kernel_scales: np.ndarray
+    recurrent: np.ndarray
+    recurrent_scales: np.ndarray
+    biases: np.ndarray
+    bias_scales: np.ndarray
+    hidden_scale: np.float32
+    cell_scale: np.float32
+    cell_clip: np.float32
+    dense: np.ndarray
+    dense_scale: np.float32
+    dense_biases: np.ndarray
+    logits_scale: np.float32
+
+
+def integer_parameters(model: keras.Model) -> IntegerParameters:
+    """Computes the integers and scales of a quantized spotter with the ``tflite`` profile."""
+    cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
+
+    def scale(signal):
+        return np.float32(cell.scale(signal).numpy())
+
+    def matrices(name, matrix):
+        parts = np.split(matrix.numpy(), 4, axis=1)
+        signals = [f"{name}_{gate}" for gate in GATES]
+        scales = np.array([scale(signal) for signal in signals])
+        quantized = [cell.quantize(s, p).numpy() for s, p in zip(signals, parts, strict=True)]
+        integers = [_integers(q, s) for q, s in zip(quantized, scales, strict=True)]
+        return np.stack([matrix.T for matrix in integers]).astype(np.int8), scales
+
+    kernel, kernel_scales = matrices("kernel", cell.kernel)
+    recurrent, recurrent_scales = matrices("recurrent", cell.recurrent_kernel)
+    bias_scales = scale("input") * kernel_scales
+    biases = cell.bias.numpy().reshape(4, -1)
+    dense_scale = np.float32(classifier.scale("kernel").numpy())
+    dense = _integers(classifier.quantize("kernel", classifier.kernel).numpy(), dense_scale)
+    return IntegerParameters(
+        input_scale=scale("input"),
+        kernel=kernel,
+        kernel_scales=kernel_scales,
+        recurrent=recurrent,
+        recurrent_scales=recurrent_scales,
+        biases=_integers(biases, bias_scales[:, None]).astype(np.int32),
+        bias_scales=bias_scales,
+        hidden_scale=scale("hidden"),
+        cell_scale=scale("cell"),
+        cell_clip=np.float32(cell.clip("cell").numpy()),
+        dense=dense.T.astype(np.int8),
+        dense_scale=dense_scale,
+        dense_biases=_integers(classifier.bias.numpy(), scale("hidden") * dense_scale).astype(
+            np.int32
+        ),
+        logits_scale=np.float32(classifier.scale("output").numpy()),
+    )
+
+
+def _integers(values: np.ndarray, scale) -> np.ndarray:
+    return np.rint(values / scale)
+
+
+def carry(model: bytes, parameters: IntegerParameters) -> bytes:
+    """Writes integers and scales into a converted model.
+
+    Args:
+        model: A full-int8 .tflite of the same architecture.
+        parameters: What to write.
+
+    Returns:
+        The .tflite whose scales are the trained clips'.
+    """
+    graph = g.Graph(model)
+    lstm, dense = graph.lstm, graph.dense
+    graph.set_scale(lstm.inputs[g.INPUT], parameters.input_scale)
+    for gate in range(4):
+        for position, integers, scale in (
+            (g.KERNEL, parameters.kernel, parameters.kernel_scales),
+            (g.RECURRENT, parameters.recurrent, parameters.recurrent_scales),
+            (g.BIAS, parameters.biases, parameters.bias_scales),
+        ):
+            graph.set_values(lstm.inputs[position + gate], integers[gate])
+            graph.set_scale(lstm.inputs[position + gate], scale[gate])
+    # TFLM takes the hidden state's scale from the state, TFLite from the intermediate tensor,
+    # the classifier from the slice's output: one scale in four places.
+    for index in (
+        lstm.inputs[g.HIDDEN_STATE],
+        lstm.intermediates[g.EFFECTIVE_HIDDEN],
+        lstm.outputs[0],
+        graph.slice.outputs[0],
+    ):
+        graph.set_scale(index, parameters.hidden_scale)
+    graph.set_scale(lstm.inputs[g.CELL_STATE], parameters.cell_scale)
+    lstm.builtinOptions.cellClip = float(parameters.cell_clip)
+    graph.set_values(dense.inputs[1], parameters.dense)
+    graph.set_scale(dense.inputs[1], parameters.dense_scale)
+    graph.set_values(dense.inputs[2], parameters.dense_biases)
+    graph.set_scale(dense.inputs[2], parameters.hidden_scale * parameters.dense_scale)
+    graph.set_scale(dense.outputs[0], parameters.logits_scale)
+    return graph.to_bytes()

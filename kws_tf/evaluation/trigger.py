@@ -1,0 +1,108 @@
+"""When a posterior becomes a detection: the device's settings, kept in the manifest."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from kws_tf.errors import KwsError
+from kws_tf.frontend.config import LogMel
+from kws_tf.labels import SILENCE, UNKNOWN
+
+
+class Detection(NamedTuple):
+    """A keyword that the trigger let through."""
+
+    decision: int
+    """Number of the decision that let it through."""
+    label: int
+    """Index into the labels."""
+    score: float
+    """Averaged posterior."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """How the device turns a stream of posteriors into detections.
+
+    Attributes:
+        decision_ms: Time between decisions, ms; rounded to whole hops.
+        smoothing_decisions: Posteriors are averaged over so many decisions.
+        threshold: Least averaged posterior of a keyword to trigger it.
+        refractory_ms: Time after a detection in which there is no other, ms.
+
+    Raises:
+        KwsError: If a value is out of its range.
+    """
+
+    decision_ms: float = 200.0
+    smoothing_decisions: int = 3
+    threshold: float = 0.7
+    refractory_ms: float = 1000.0
+
+    def __post_init__(self):
+        """Checks every value."""
+        for name, (kinds, low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or not low <= value <= high:
+                raise KwsError(
+                    f"the trigger's {name} is {value!r}; choose a number from {low:g} to {high:g}"
+                )
+
+    def decision_hops(self, log_mel: LogMel) -> int:
+        """Returns the hops between decisions, at least 1."""
+        return max(1, round(self.decision_ms / log_mel.hop_ms))
+
+    def refractory_hops(self, log_mel: LogMel) -> int:
+        """Returns the refractory time in hops."""
+        return round(self.refractory_ms / log_mel.hop_ms)
+
+    def detections(
+        self, posteriors: np.ndarray, labels: Sequence[str], log_mel: LogMel
+    ) -> list[Detection]:
+        """Does what the device's ``KeywordSpotter::Decide`` does.
+
+        Args:
+            posteriors: Numbers [decisions, classes], one row every ``decision_hops``.
+            labels: The class names.
+            log_mel: Gives the hop.
+
+        Returns:
+            The detections in order of time.
+        """
+        keywords = [i for i, label in enumerate(labels) if label not in (SILENCE, UNKNOWN)]
+        step, refractory = self.decision_hops(log_mel), self.refractory_hops(log_mel)
+        found: list[Detection] = []
+        for end in range(self.smoothing_decisions, len(posteriors) + 1):
+            mean = np.mean(posteriors[end - self.smoothing_decisions : end], axis=0)
+            best = max(keywords, key=lambda i: mean[i])
+            if found and (end - 1 - found[-1].decision) * step < refractory:
+                continue
+            if mean[best] >= self.threshold:
+                found.append(Detection(end - 1, best, float(mean[best])))
+        return found
+
+    @classmethod
+    def from_manifest(cls, manifest) -> "Trigger":
+        """Returns the manifest's trigger (``details["trigger"]``), or the defaults.
+
+        Raises:
+            KwsError: If the manifest's trigger has unknown fields or values out of range.
+        """
+        given = manifest.details.get("trigger", {})
+        known = {entry.name for entry in dataclasses.fields(cls)}
+        if not isinstance(given, dict) or not set(given) <= known:
+            raise KwsError(
+                f"the manifest's trigger is {given}; give it the fields {', '.join(sorted(known))}"
+            )
+        return cls(**given)
+
+
+_RANGES = {
+    "decision_ms": ((int, float), 1, 10_000),
+    "smoothing_decisions": (int, 1, 100),
+    "threshold": ((int, float), 0, 1),
+    "refractory_ms": ((int, float), 0, 60_000),
+}

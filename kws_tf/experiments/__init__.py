@@ -1,1 +1,0 @@
-"""The experiments of ``docs/results.md``: what they are, running them, their tables and plots."""

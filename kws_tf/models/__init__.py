@@ -1,0 +1,1 @@
+"""Keras models built of the quantized layers, and the teacher."""

@@ -1,0 +1,163 @@
+"""The LSTM's 16-bit sigmoid and tanh in TFLite and in TFLite Micro, and the 8-bit softmax.
+
+The two runtimes compute different functions. TFLite evaluates exponentials and a Newton-Raphson
+division in 16-bit fixed point; TFLite Micro interpolates in a table of 256 values. Both map int16
+to int16, so each is given here as a table of all 65,536 results, index ``x + 32768``: fast to
+apply and easy to carry to another chip or into a training simulation.
+
+Sources: TensorFlow Lite ``kernels/internal/reference/portable_tensor_utils.cc`` (ApplySigmoid,
+ApplyTanh) and ``softmax.h`` beside it; TFLite Micro ``micro/kernels/lstm_eval.cc`` and
+``kernels/internal/reference/integer_ops/logistic.h`` and ``tanh.h``.
+"""
+
+import functools
+
+import numpy as np
+
+from kws_tf.quantization import fixed_point as fx
+
+_INT16 = np.arange(-32768, 32768, dtype=np.int64)
+
+
+def _frozen(values) -> np.ndarray:
+    table = np.ascontiguousarray(values, np.int16)
+    table.setflags(write=False)  # it is cached and shared
+    return table
+
+
+def lookup(table: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Applies a table of 65,536 values to int16-ranged integers of any shape."""
+    return table[np.asarray(x, np.int64) + 32768]
+
+
+@functools.cache
+def tflite_sigmoid_table() -> np.ndarray:
+    """TFLite's sigmoid, Q3.12 to Q0.15.
+
+    ``1 / (1 + exp(-|x|))`` in 16-bit fixed point; a negative x gives 32767 minus that; 0 gives
+    16384 (exactly a half).
+
+    Returns:
+      int16 ``[65536]``, index ``x + 32768``.
+    """
+    positive = fx.one_over_one_plus(fx.exp_on_negative_values(-np.abs(_INT16), 3, 16), 16)
+    result = np.where(_INT16 > 0, positive, 32767 - positive)
+    return _frozen(np.where(_INT16 == 0, 1 << 14, result))
+
+
+@functools.cache
+def tflite_tanh_table(integer_bits: int) -> np.ndarray:
+    """TFLite's tanh, Q(integer_bits).(15-integer_bits) to Q0.15.
+
+    ``(1 - e) / (1 + e)`` with ``e = exp(-2|x|)`` in 16-bit fixed point, mirrored; tanh(0) is 0.
+    The gate's input is Q3.12 (3 integer bits); a cell of scale ``2**power`` has ``15 + power``.
+
+    Args:
+      integer_bits: 0 to 6. TFLite computes nothing for others and leaves the output as it was.
+
+    Returns:
+      int16 ``[65536]``, index ``x + 32768``.
+    """
+    if not 0 <= integer_bits <= 6:
+        raise ValueError(f"TFLite's tanh takes 0 to 6 integer bits, not {integer_bits}")
+    # 2x is the same integer with one more integer bit.
+    exp = fx.exp_on_negative_values(-np.abs(_INT16), integer_bits + 1, 16)
+    return _frozen(np.sign(_INT16) * fx.one_minus_over_one_plus(exp, 16))
+
+
+@functools.cache
+def _tflm_sigmoid_samples() -> np.ndarray:
+    """TFLM's one table: sigmoid(i / 24) for i = 0 ... 255 in unsigned Q0.16 (512 bytes of flash).
+
+    Each sample is lifted by half of the largest error of the chord to the next,
+    ``h**2 / 16 * |sigmoid''|`` with h = 1/24, which halves the interpolation's error; then rounded
+    to nearest. The last is 65535. These are the runtime's 256 numbers.
+    """
+    sigmoid = 1 / (1 + np.exp(-np.arange(256) / 24))
+    lift = sigmoid * (1 - sigmoid) * (2 * sigmoid - 1) / 24**2 / 16
+    samples = np.floor(65536 * (sigmoid + lift) + 0.5).astype(np.int64)
+    samples[-1] = 65535
+    return samples
+
+
+def _interpolate(magnitude, fraction_bits: int, saturated: int):
+    """Linear interpolation in the sigmoid samples, unrounded: Q0.(16 + fraction_bits).
+
+    From index 255 on (10.6 and above) the result is the constant ``saturated``.
+    """
+    samples = _tflm_sigmoid_samples()
+    index = np.minimum(magnitude >> fraction_bits, 255)
+    fraction = magnitude & ((1 << fraction_bits) - 1)
+    low, high = samples[index], samples[np.minimum(index + 1, 255)]
+    return np.where(index == 255, saturated, (low << fraction_bits) + fraction * (high - low))
+
+
+@functools.cache
+def tflm_sigmoid_table() -> np.ndarray:
+    """TFLM's sigmoid, Q3.12 to Q0.15.
+
+    ``|3x|`` splits into an index (its upper bits: real value times 24) and 9 bits to interpolate
+    with; the result, Q0.25 for x >= 0 and ``2**25 - result`` for x < 0, is rounded to Q0.15
+    by ``(r + 512) >> 10`` for x >= 0 and ``(r + 511) >> 10`` for x < 0, which makes
+    ``sigmoid(x) + sigmoid(-x) = 32768`` exactly below saturation at 32767.
+
+    Returns:
+      int16 ``[65536]``, index ``x + 32768``.
+    """
+    result = _interpolate(np.abs(3 * _INT16), 9, 0x7FFF << 10)
+    return _frozen(np.where(_INT16 >= 0, result + 512, (1 << 25) - result + 511) >> 10)
+
+
+@functools.cache
+def tflm_tanh_table(integer_bits: int) -> np.ndarray:
+    """TFLM's tanh, Q(integer_bits).(15-integer_bits) to Q0.15, as ``2 sigmoid(2x) - 1``.
+
+    The input times 3 is brought to Q3.12 (index resolution 1/24): for 3 or more integer bits
+    ``3x << (integer_bits - 3)``, else ``(3x + half) >> (3 - integer_bits)``, halves up. Its
+    magnitude splits into an index and 8 bits to interpolate with; the result, Q0.24, less a half
+    (2**23), mirrored for negative x, is rounded to Q0.15 by ``(r + 128) >> 8`` for x >= 0 and
+    ``(r + 127) >> 8`` for x < 0.
+
+    Args:
+      integer_bits: 3 for the gate's Q3.12; ``15 + power`` for a cell of scale ``2**power``.
+
+    Returns:
+      int16 ``[65536]``, index ``x + 32768``.
+    """
+    shift = integer_bits - 3
+    scaled = (3 * _INT16) << shift if shift >= 0 else (3 * _INT16 + (1 << (-shift - 1))) >> -shift
+    result = _interpolate(np.abs(scaled), 8, 0xFFFF << 8) - (1 << 23)
+    return _frozen(np.where(scaled >= 0, result + 128, -result + 127) >> 8)
+
+
+def softmax_int8(logits: np.ndarray, scale: float, beta: float = 1.0) -> np.ndarray:
+    """8-bit softmax of TFLM and of TFLite's reference kernel, output scale 1/256, zero point -128.
+
+    The difference to the largest logit becomes Q5.26, its exponential Q0.31; the exponentials are
+    summed in Q12.19, the sum's reciprocal is a mantissa and a shift; the product is rounded
+    halves away from zero. Differences that do not fit Q5.26 (below about -31) count as 0.
+    TFLite's default kernel uses float32 instead.
+
+    Args:
+      logits: int8 ``[N, C]``.
+      scale: Scale of the logits (float32 value).
+      beta: Factor on the logits.
+
+    Returns:
+      int8 ``[N, C]``.
+    """
+    factor = min(beta * float(scale) * (1 << 26), 2.0**31 - 1)
+    multiplier = fx.quantize_multiplier(factor)
+    shift = int(multiplier.shift)
+    difference = logits.astype(np.int64) - logits.max(axis=-1, keepdims=True)
+    counts = difference >= -((31 << 26) >> shift)
+    exponent = fx.multiply_by_quantized_multiplier(np.where(counts, difference, 0), multiplier)
+    exponential = np.where(counts, fx.exp_on_negative_values(exponent, 5, 32), 0)
+    total = fx.rounding_divide_by_pot(exponential, 12).sum(axis=-1, keepdims=True)
+    # total = (1 + x) * 2**exponent with x in [0, 1): one_over_one_plus takes x in Q0.31.
+    bit_length = np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    reciprocal = fx.one_over_one_plus((total << (32 - bit_length)) - (1 << 31), 32)
+    product = fx.rounding_doubling_high_mul(reciprocal, exponential, 32)
+    # 31 bits to drop, less 8 to keep, and the sum's magnitude: 12 integer bits - leading zeros.
+    result = fx.rounding_divide_by_pot(product, bit_length - 20 + 31 - 8)
+    return np.where(counts, np.clip(result - 128, -128, 127), -128).astype(np.int8)

@@ -1,0 +1,86 @@
+"""The classifier: a dense layer with quantized weights and logits."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from kws_tf.quantization.quantizers import PactQuantizer
+
+
+@keras.utils.register_keras_serializable("kws_tf")
+class QuantizedDense(keras.layers.Layer):
+    """``x @ kernel + bias`` as an int8 FULLY_CONNECTED computes it.
+
+    Args:
+        units: Number of outputs.
+        kernel_quantizer: Quantizer of the weights; ``None`` leaves them float.
+        output_quantizer: Quantizer of the logits; ``None`` leaves them float.
+        input_quantizer: Quantizer of the input, with a clip of its own; for an input that is
+            not quantized already, as the ``paper`` profile's classifier has it.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        kernel_quantizer: PactQuantizer | None = None,
+        output_quantizer: PactQuantizer | None = None,
+        input_quantizer: PactQuantizer | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units = units
+        quantizers = {
+            "input": input_quantizer,
+            "kernel": kernel_quantizer,
+            "output": output_quantizer,
+        }
+        self.quantizers = {k: q for k, q in quantizers.items() if q is not None}
+        self._clips: dict[str, dict] = {}
+
+    def build(self, input_shape):
+        """Adds weights and clips."""
+        self.kernel = self.add_weight("kernel", [input_shape[-1], self.units])
+        self.bias = self.add_weight("bias", [self.units], initializer="zeros")
+        for signal, quantizer in self.quantizers.items():
+            self._clips[signal] = quantizer.build(None, signal, self)
+        self.built = True
+
+    def clips(self) -> dict[str, tf.Variable]:
+        """Returns the clip variables by signal."""
+        return {signal: w["clip"] for signal, w in self._clips.items() if "clip" in w}
+
+    def scale(self, signal: str):
+        """Returns a signal's scale, float32 scalar, or ``None`` if it is not quantized."""
+        if signal not in self.quantizers:
+            return None
+        return tf.stop_gradient(self.quantizers[signal].scale(self._clips[signal]))
+
+    def quantize(self, signal, value):
+        """Fake-quantizes a signal, if it has a quantizer."""
+        if signal not in self.quantizers:
+            return value
+        return self.quantizers[signal](value, training=None, weights=self._clips[signal])
+
+    def call(self, inputs):
+        """Computes the logits, float32 [batch, units], of float32 [batch, n]."""
+        product = tf.matmul(self.quantize("input", inputs), self.quantize("kernel", self.kernel))
+        return self.quantize("output", product + self.bias)
+
+    def get_config(self):
+        """Returns the arguments."""
+        return super().get_config() | {
+            "units": self.units,
+            **{
+                f"{signal}_quantizer": keras.saving.serialize_keras_object(self.quantizers[signal])
+                for signal in self.quantizers
+            },
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Restores a layer from ``get_config``."""
+        restored = {
+            key: keras.saving.deserialize_keras_object(value)
+            for key, value in config.items()
+            if key.endswith("_quantizer") and value is not None
+        }
+        return cls(**config | restored)

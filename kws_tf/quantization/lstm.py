@@ -1,0 +1,384 @@
+"""The quantized LSTM: a cell that says the arithmetic, a layer that runs it over time."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from kws_tf.quantization import activations, fused
+from kws_tf.quantization.profiles import GATES, PROFILES, SIGNALS
+from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
+from kws_tf.quantization.requantization import exact_matmul
+
+_DEPLOYED = PROFILES["tflite"]()
+# Q3.12 ends at 8; the margin keeps clips that training has not seen inside as well.
+_LARGEST_PRODUCT = 7.5
+
+
+@keras.utils.register_keras_serializable("kws_tf")
+class QuantizedLSTMCell(keras.layers.Layer):
+    """One step of an LSTM with a quantizer for each signal.
+
+    Weights have the names, shapes and order of ``tf_keras.layers.LSTM``: ``kernel`` [input, 4
+    units], ``recurrent_kernel`` [units, 4 units], ``bias`` [4 units], gates i, f, c, o. With no
+    quantizers it computes the same.
+
+    Args:
+        units: Size of the hidden state.
+        quantizers: Quantizer of each signal (see ``profiles``); a signal that is not named or
+            ``None`` is not quantized.
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
+            latter two are for the ``tflite`` profile.
+        unit_forget_bias: Whether the forget gate's bias starts at 1.
+
+    Raises:
+        ValueError: If a quantizer is given for an unknown signal.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        quantizers: dict | None = None,
+        runtime: str = "ideal",
+        unit_forget_bias: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units = units
+        self.quantizers = {k: q for k, q in (quantizers or {}).items() if q is not None}
+        unknown = set(self.quantizers) - set(SIGNALS)
+        if unknown:
+            raise ValueError(f"no such signal: {sorted(unknown)}; there are {SIGNALS}")
+        if runtime not in activations.RUNTIMES:
+            raise ValueError(f"no such runtime: {runtime}; there are {activations.RUNTIMES}")
+        if runtime != "ideal" and not deploys(self.quantizers):
+            raise ValueError(
+                f"the functions of {runtime} take the formats of the 'tflite' profile; "
+                "use runtime='ideal' with other quantizers"
+            )
+        self.runtime = runtime
+        self.unit_forget_bias = unit_forget_bias
+        self.state_size = [units, units]
+        self.output_size = units
+        self._clips: dict[str, dict] = {}
+
+    def build(self, input_shape):
+        """Adds weights and the quantizers' clips."""
+        units = self.units
+        self.kernel = self.add_weight("kernel", [input_shape[-1], 4 * units])
+        self.recurrent_kernel = self.add_weight(
+            "recurrent_kernel", [units, 4 * units], initializer="orthogonal"
+        )
+        self.bias = self.add_weight("bias", [4 * units], initializer=self._initial_bias)
+        for signal, quantizer in self.quantizers.items():
+            self._clips[signal] = quantizer.build(None, signal, self)
+        self.built = True
+
+    def _initial_bias(self, shape, dtype=None, **kwargs):
+        bias = tf.zeros(shape, dtype)
+        if not self.unit_forget_bias:
+            return bias
+        units = self.units
+        return tf.concat([bias[:units], tf.ones([units], bias.dtype), bias[2 * units :]], 0)
+
+    def quantize(self, signal: str, value):
+        """Fake-quantizes a signal, if it has a quantizer."""
+        if signal not in self.quantizers:
+            return value
+        return self.quantizers[signal](value, training=None, weights=self._clips[signal])
+
+    def scale(self, signal: str):
+        """Returns a signal's scale, float32 scalar, or ``None`` if it is not quantized."""
+        if signal not in self.quantizers:
+            return None
+        return tf.stop_gradient(self.quantizers[signal].scale(self._clips[signal]))
+
+    def clip(self, signal: str) -> tf.Variable | None:
+        """Returns a signal's clip variable, or ``None`` if it has none."""
+        return self._clips.get(signal, {}).get("clip")
+
+    def clips(self) -> dict[str, tf.Variable]:
+        """Returns the clip variables by signal."""
+        return {signal: w["clip"] for signal, w in self._clips.items() if "clip" in w}
+
+    def _quantized_matrix(self, name: str, matrix):
+        parts = tf.split(matrix, 4, axis=1)
+        signals = [f"{name}_{gate}" for gate in GATES]
+        quantized = [self.quantize(s, part) for s, part in zip(signals, parts, strict=True)]
+        scales = [self.scale(signal) for signal in signals]
+        known = all(scale is not None for scale in scales)
+        return tf.concat(quantized, 1), tf.repeat(tf.stack(scales), self.units) if known else None
+
+    def input_product(self, inputs):
+        """Returns the quantized input x kernel + bias, float32 [batch, 4 units].
+
+        Args:
+            inputs: float32 [batch, input]; any number of steps can be computed at once.
+        """
+        kernel, kernel_scale = self.kernel_weights()
+        product = exact_matmul(
+            self.quantize("input", inputs),
+            kernel,
+            self.scale("input"),
+            kernel_scale,
+            self.quantize("bias", self.bias),
+            self.scale("input_product"),
+            activations.FACTOR_DTYPE.get(self.runtime),
+        )
+        return self.quantize("input_product", product)
+
+    def kernel_weights(self):
+        """Returns the quantized kernel and its scale, float32 [4 units] or ``None``."""
+        return self._quantized_matrix("kernel", self.kernel)
+
+    def recurrent_weights(self):
+        """Returns the quantized recurrent kernel and its scale, float32 [4 units] or ``None``."""
+        return self._quantized_matrix("recurrent", self.recurrent_kernel)
+
+    def step(self, input_product, states, recurrent_weights):
+        """Computes a step from what does not depend on the state.
+
+        Args:
+            input_product: float32 [batch, 4 units], from ``input_product``.
+            states: Hidden and cell state, float32 [batch, units] each.
+            recurrent_weights: From ``recurrent_weights``.
+
+        Returns:
+            The new hidden and cell state.
+        """
+        hidden, cell = states
+        recurrent, recurrent_scale = recurrent_weights
+        q = self.quantize
+        hidden_product = exact_matmul(
+            hidden,
+            recurrent,
+            self.scale("hidden"),
+            recurrent_scale,
+            result_scale=self.scale("hidden_product"),
+            factor_dtype=activations.FACTOR_DTYPE.get(self.runtime),
+        )
+        if self.runtime != "tflite":  # TFLite adds this product as it is, TFLM saturates it first
+            hidden_product = q("hidden_product", hidden_product)
+        gates = q("gate", input_product + hidden_product)
+        i, f, c, o = tf.split(gates, 4, axis=1)
+        i = q("sigmoid_i", activations.sigmoid(self.runtime, i))
+        f = q("sigmoid_f", activations.sigmoid(self.runtime, f))
+        c = q("tanh_c", activations.tanh(self.runtime, c))
+        o = q("sigmoid_o", activations.sigmoid(self.runtime, o))
+        kept, written = q("kept", f * cell), q("written", i * c)
+        if isinstance(self.quantizers.get("cell"), CellQuantizer):
+            # The op rounds each product to the cell's format before it adds them.
+            kept, written = (
+                self.quantizers["cell"].round(v, self._clips["cell"]) for v in (kept, written)
+            )
+        cell = q("cell", kept + written)
+        tanh_cell = q("tanh_cell", activations.tanh(self.runtime, cell, self.scale("cell")))
+        hidden = q("hidden", o * tanh_cell)
+        return hidden, cell
+
+    def call(self, inputs, states, training=None):
+        """Computes a step, for use in ``tf_keras.layers.RNN``."""
+        hidden, cell = self.step(self.input_product(inputs), states, self.recurrent_weights())
+        return hidden, [hidden, cell]
+
+    def get_config(self):
+        """Returns the arguments."""
+        return super().get_config() | {
+            "units": self.units,
+            "quantizers": {
+                signal: keras.saving.serialize_keras_object(quantizer)
+                for signal, quantizer in self.quantizers.items()
+            },
+            "runtime": self.runtime,
+            "unit_forget_bias": self.unit_forget_bias,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Restores a cell from ``get_config``."""
+        return cls(**_with_quantizers(config))
+
+
+@keras.utils.register_keras_serializable("kws_tf")
+class QuantizedLSTM(keras.layers.Layer):
+    """An LSTM in the arithmetic of a profile, for training and for simulation.
+
+    Args:
+        units: Size of the hidden state.
+        quantizers: A profile's name (``tflite`` or ``paper``), or a quantizer for each signal
+            (see ``profiles``); ``None`` is a plain LSTM.
+        return_sequences: Whether to return every step's hidden state or the last one's.
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
+            latter two are for the ``tflite`` profile.
+        unit_forget_bias: Whether the forget gate's bias starts at 1.
+        overflow_penalty: Weight of a loss on products of the hidden state that leave Q3.12, the
+            mean squared excess over 7.5. TFLite and TFLM treat them differently, which is most of
+            the difference between the two; a model that has none decides alike on both.
+        fast: Use the fused step with its hand-written gradient where there is one (all formats
+            of the ``tflite`` profile, or none); the result is the same.
+        product_dtype: ``float32``, or ``bfloat16`` for the gradient's matrix products (and, in
+            training without quantizers, the forward ones): faster on CPUs that have it. What
+            the layer computes for inference stays the same.
+
+    Example:
+        >>> layer = QuantizedLSTM(118, "tflite")
+        >>> layer(tf.zeros([1, 49, 40])).shape
+        TensorShape([1, 118])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        quantizers: str | dict | None = "tflite",
+        return_sequences: bool = False,
+        runtime: str = "ideal",
+        unit_forget_bias: bool = True,
+        overflow_penalty: float = 0.0,
+        fast: bool = True,
+        product_dtype: str = "float32",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(quantizers, str):
+            if quantizers not in PROFILES:
+                raise ValueError(f"no such profile: {quantizers}; there are {sorted(PROFILES)}")
+            quantizers = PROFILES[quantizers]()
+        self.cell = QuantizedLSTMCell(
+            units, quantizers, runtime, unit_forget_bias, name="cell", dtype=self.dtype
+        )
+        self.return_sequences = return_sequences
+        self.overflow_penalty = overflow_penalty
+        self.fast = fast
+        self.product_dtype = product_dtype
+
+    def build(self, input_shape):
+        """Builds the cell."""
+        with tf.name_scope(self.cell.name):
+            self.cell.build(input_shape)
+        self.built = True
+
+    @property
+    def deploys(self) -> bool:
+        """Whether every signal has the kind of quantizer that the fused TFLite op implies."""
+        return deploys(self.cell.quantizers)
+
+    def call(self, inputs, mask=None, training=None):
+        """Runs the LSTM.
+
+        Args:
+            inputs: float32 [batch, steps, input].
+            mask: Must be ``None``.
+            training: Whether the batch may go in halves that run beside each other, which changes
+                nothing but the time; without quantizers, also whether ``product_dtype`` counts.
+
+        Returns:
+            float32 [batch, units], or [batch, steps, units] with ``return_sequences``.
+
+        Raises:
+            ValueError: If a mask is given: the fused op has none, so it would not be deployed.
+        """
+        if mask is not None:
+            raise ValueError(
+                "QuantizedLSTM takes no mask: the deployed op computes every step; "
+                "cut or pad the clips in the data pipeline"
+            )
+        training = bool(tf.get_static_value(training) if tf.is_tensor(training) else training)
+        parts = fused.parts(inputs) if self.fast and training else [inputs]
+        outputs = [self._outputs(part, training) for part in parts]
+        if self.overflow_penalty:
+            # Of halves in any case, so that the loss does not depend on the machine.
+            sampled = outputs if len(outputs) > 1 else fused.halves(outputs[0], axis=1)
+            squares, numbers = zip(*map(self._overflow, sampled), strict=True)
+            mean = tf.math.divide_no_nan(tf.add_n(squares), tf.add_n(numbers))
+            self.add_loss(self.overflow_penalty * mean)
+        if self.return_sequences:
+            return tf.transpose(tf.concat(outputs, 1), [1, 0, 2])
+        # Not part[-1], whose gradient is slow to fill with zeros.
+        last = [tf.slice(part, [part.shape[0] - 1, 0, 0], [1, -1, -1])[0] for part in outputs]
+        return tf.concat(last, 0)
+
+    def _outputs(self, inputs, training):
+        """Returns the hidden states, float32 [steps, batch, units]."""
+        cell = self.cell
+        steps, features = inputs.shape[1], inputs.shape[2]
+        batch = tf.shape(inputs)[0]
+        # Time first, so that a step's slice is contiguous; all steps' products are one product.
+        by_step = tf.transpose(inputs, [1, 0, 2])
+        if self.fast and self.deploys:
+            return fused.lstm(by_step, cell, self.product_dtype)
+        products = cell.input_product(tf.reshape(by_step, [-1, features]))
+        products = tf.reshape(products, [steps, batch, 4 * cell.units])
+        if self.fast and not cell.quantizers:
+            product_dtype = self.product_dtype if training else self.dtype
+            return fused.plain_lstm(products, cell.recurrent_kernel, product_dtype)
+        recurrent_weights = cell.recurrent_weights()
+        zeros = tf.zeros([batch, cell.units], inputs.dtype)
+
+        def step(product, states):
+            hidden, new_cell = cell.step(product, states, recurrent_weights)
+            return hidden, [hidden, new_cell]
+
+        _, outputs, _ = keras.backend.rnn(
+            step, products, [zeros, zeros], time_major=True, return_all_outputs=True
+        )
+        return outputs
+
+    def _overflow(self, outputs):
+        """Sums squares of what hidden products exceed 7.5 by, over a quarter of some clips.
+
+        A quarter of shuffled ones is a sample as good, at a quarter of the cost.
+
+        Returns:
+            The sum, and of how many products, float32.
+        """
+        steps, batch, units = tf.unstack(tf.shape(outputs))
+        sample = tf.slice(outputs, [0, 0, 0], [steps - 1, (batch + 3) // 4, units])
+        recurrent, _ = self.cell.recurrent_weights()
+        products = tf.matmul(tf.reshape(sample, [-1, self.cell.units]), recurrent)
+        inside = tf.clip_by_value(products, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
+        # Within the limits the excess is 0, and so is the gradient of its square: no mask needed.
+        excess = products - tf.stop_gradient(inside)
+        return 2.0 * tf.nn.l2_loss(excess), tf.cast(tf.size(excess), excess.dtype)
+
+    def get_config(self):
+        """Returns the arguments."""
+        cell = self.cell.get_config()
+        return super().get_config() | {
+            "units": cell["units"],
+            "quantizers": cell["quantizers"],
+            "runtime": cell["runtime"],
+            "unit_forget_bias": cell["unit_forget_bias"],
+            "return_sequences": self.return_sequences,
+            "overflow_penalty": self.overflow_penalty,
+            "fast": self.fast,
+            "product_dtype": self.product_dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Restores a layer from ``get_config``."""
+        return cls(**_with_quantizers(config))
+
+
+def _with_quantizers(config: dict) -> dict:
+    """Returns a configuration with its quantizers restored."""
+    quantizers = {
+        signal: keras.saving.deserialize_keras_object(value)
+        for signal, value in config["quantizers"].items()
+    }
+    return config | {"quantizers": quantizers}
+
+
+def deploys(quantizers: dict) -> bool:
+    """Tells whether these are the kinds of quantizers that the fused TFLite op implies."""
+    return _kinds(quantizers) == _kinds(_DEPLOYED)
+
+
+def _kinds(quantizers: dict) -> dict:
+    """Returns what matters to the op of each quantizer: its type, or its whole fixed format."""
+    return {
+        signal: q.get_config() if isinstance(q, FixedPointQuantizer) else (type(q), _narrow(q))
+        for signal, q in quantizers.items()
+    }
+
+
+def _narrow(quantizer: PactQuantizer) -> bool:
+    return quantizer.narrow_range

@@ -1,0 +1,129 @@
+"""Which quantizer each signal of the LSTM has: the two profiles.
+
+Signals, in the order of the computation (gates i, f, c, o as in Keras; c is the candidate):
+
+==================  ==============================================================
+``input``           the layer's input
+``kernel_<g>``      input weights of gate g
+``recurrent_<g>``   recurrent weights of gate g
+``bias``            all biases
+``input_product``   input x kernel + bias
+``hidden_product``  hidden state x recurrent kernel
+``gate``            their sum, the gate accumulator
+``sigmoid_<g>``     sigmoid of gates i, f and o
+``tanh_c``          tanh of the candidate
+``kept``            f x cell state
+``written``         i x candidate
+``cell``            the new cell state
+``tanh_cell``       its tanh
+``hidden``          the hidden state
+==================  ==============================================================
+"""
+
+from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
+
+GATES = ("i", "f", "c", "o")
+SIGNALS = (
+    "input",
+    *(f"kernel_{gate}" for gate in GATES),
+    *(f"recurrent_{gate}" for gate in GATES),
+    "bias",
+    "input_product",
+    "hidden_product",
+    "gate",
+    "sigmoid_i",
+    "sigmoid_f",
+    "sigmoid_o",
+    "tanh_c",
+    "kept",
+    "written",
+    "cell",
+    "tanh_cell",
+    "hidden",
+)
+
+_Q3_12 = FixedPointQuantizer(fraction_bits=12)
+_Q0_15 = FixedPointQuantizer(fraction_bits=15)
+
+
+def tflite(
+    trainable: bool = True,
+    weight_bits: int = 8,
+    input_bits: int = 8,
+    hidden_bits: int = 8,
+    l2: float = 0.0,
+    learned_step: bool = False,
+) -> dict:
+    """Returns the formats of TFLite's integer LSTM: the profile that deploys.
+
+    Clips are trained for the input, the eight weight matrices, the cell and the hidden state;
+    everything else has the format that is fixed inside the op.
+
+    Args:
+        trainable: Whether the clips are trained.
+        weight_bits: Width of the weights, 2 to 8 (in int8 containers).
+        input_bits: Width of the input, up to 8.
+        hidden_bits: Width of the hidden state, up to 8.
+        l2: Weight of the L2 penalty on the activations' clips.
+        learned_step: Gradient of the weights' clips, see ``PactQuantizer``.
+    """
+
+    def weights():
+        return PactQuantizer(
+            weight_bits, trainable=trainable, narrow_range=True, learned_step=learned_step
+        )
+
+    return {
+        "input": PactQuantizer(input_bits, clip=4.0, trainable=trainable, l2=l2),
+        **{f"kernel_{gate}": weights() for gate in GATES},
+        **{f"recurrent_{gate}": weights() for gate in GATES},
+        "input_product": _Q3_12,
+        "hidden_product": _Q3_12,
+        "gate": _Q3_12,
+        "sigmoid_i": _Q0_15,
+        "sigmoid_f": _Q0_15,
+        "sigmoid_o": _Q0_15,
+        "tanh_c": _Q0_15,
+        "cell": CellQuantizer(trainable=trainable, l2=l2),
+        "tanh_cell": _Q0_15,
+        "hidden": PactQuantizer(hidden_bits, clip=1.0, trainable=trainable, l2=l2),
+    }
+
+
+def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float = 0.0) -> dict:
+    """Returns the original scheme: eleven clips, every signal at ``bits`` bits.
+
+    Weights and biases have the fixed range +-1. Initial clips are those of the QuantizedLSTM
+    code (github.com/Intelligent-Microsystems-Lab/QuantizedLSTM); the input's is for features that
+    are not normalised, ``spotter.set_initial_clips`` sets it to what normalised ones need.
+
+    Args:
+        trainable: Whether the clips are trained ("PACT" in its table).
+        weight_bits: Width of weights and biases.
+        bits: Width of all other signals.
+        l2: Weight of the L2 penalty on the clips.
+    """
+
+    def pact(clip):
+        return PactQuantizer(bits, clip=clip, trainable=trainable, l2=l2)
+
+    weights = FixedPointQuantizer(fraction_bits=weight_bits - 1, bits=weight_bits)
+    return {
+        "input": pact(128.0),
+        **{f"kernel_{gate}": weights for gate in GATES},
+        **{f"recurrent_{gate}": weights for gate in GATES},
+        "bias": weights,
+        "gate": pact(16.0),
+        "sigmoid_f": pact(1.0),
+        "sigmoid_i": pact(1.0),
+        "tanh_c": pact(1.0),
+        "sigmoid_o": pact(1.0),
+        "kept": pact(4.0),
+        "written": pact(1.0),
+        "cell": pact(4.0),
+        "tanh_cell": pact(1.0),
+        "hidden": pact(4.0),
+    }
+
+
+PROFILES = {"tflite": tflite, "paper": paper}

@@ -1,0 +1,311 @@
+"""A run folder: everything a training run leaves, and how to load it."""
+
+import fcntl
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+from kws_tf.errors import KwsError
+from kws_tf.files import folder_digest, write_bytes, write_json
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.labels import class_names
+from kws_tf.settings import (
+    Augmentation,
+    DataSettings,
+    TrainSettings,
+    as_json,
+    from_json,
+    retired_changes,
+)
+
+_PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tensorflow-io", "numpy")
+
+
+_OF_0_1 = {"clips": "examples"}
+"""Keys of a row of the history as version 0.1 wrote them."""
+
+
+def read_json(path: Path):
+    """Reads JSON.
+
+    Raises:
+        KwsError: If the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise KwsError(
+            f"{path} does not exist; give a folder that scripts/train.py has written"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """All settings, JSON."""
+        return self.path / "settings.json"
+
+    @property
+    def front_end_file(self) -> Path:
+        """The front end with its normalisation, JSON."""
+        return self.path / "front_end.json"
+
+    @property
+    def history_file(self) -> Path:
+        """A row an epoch, JSON."""
+        return self.path / "history.json"
+
+    @property
+    def accuracy_file(self) -> Path:
+        """Accuracies measured on this run's models, JSON."""
+        return self.path / "accuracy.json"
+
+    @property
+    def model_file(self) -> Path:
+        """The converted model."""
+        return self.path / "model.tflite"
+
+    def weights_file(self, phase: str) -> Path:
+        """Best weights of a phase, ``float`` or ``quantized``, HDF5."""
+        return self.path / f"{phase}.weights.h5"
+
+    def check_writable(self) -> None:
+        """Refuses a folder that cannot be made, before work is done for it.
+
+        Raises:
+            KwsError: If it cannot be made or written.
+        """
+        with self.exclusive():
+            pass
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from training into it meanwhile.
+
+        A folder in which nothing was left is removed again.
+
+        Raises:
+            KwsError: If the folder cannot be made, or another process trains into it.
+        """
+        lock = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            raise KwsError(
+                f"cannot make the run folder {self.path} ({error.strerror}); give another --run-dir"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise KwsError(
+                f"another process trains into {self.path}; wait for its end, or give another "
+                "--run-dir"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+            with suppress(OSError):  # there is something in it
+                self.path.rmdir()
+
+    def start(
+        self,
+        train: TrainSettings,
+        data: DataSettings,
+        augmentation: Augmentation,
+        source: Path,
+        front_end: FrontEnd,
+    ) -> None:
+        """Writes settings, front end, label list, versions and git revision of a new run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        labels = "\n".join(class_names(data.words)) + "\n"
+        write_bytes(self.path / "labels.txt", labels.encode())
+        write_json(self.front_end_file, front_end.to_json())
+        write_json(
+            self.path / "environment.json",
+            {
+                "command": shlex.join(sys.argv),
+                "git_revision": git_revision(),
+                "python": platform.python_version(),
+                "packages": {name: _version(name) for name in _PACKAGES},
+                "cpus": os.cpu_count(),
+            },
+        )
+        # Last, for its presence means that a run has begun here.
+        sections = {"train": train, "data": data, "augmentation": augmentation}
+        settings = {name: as_json(section) for name, section in sections.items()}
+        data_place = {"data_dir": str(source), "data_digest": folder_digest(source)}
+        write_json(self.settings_file, settings | data_place)
+
+    def holds(
+        self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source: Path
+    ) -> bool:
+        """Tells whether the run has these settings; one that it did not save has its default.
+
+        A data folder that has moved is recognised by the names and sizes of its files, other runs
+        by their names, and their new places noted.
+        """
+        saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
+        if saved != (by_name(train), data, augmentation):
+            return False
+        settings = read_json(self.settings_file)
+        for section in ("train", "data", "augmentation"):
+            changes = retired_changes(settings[section])
+            if changes:
+                raise KwsError(
+                    f"{self.path} was begun by an earlier version with settings that are none any "
+                    f"more ({', '.join(changes)}); train into another --run-dir"
+                )
+        if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
+            return False
+        if self.data_dir() != Path(source) or self.train_settings() != train:
+            places = {"data_dir": str(source), "train": as_json(train)}
+            write_json(self.settings_file, settings | places)
+        return True
+
+    def _setting(self, name: str, kind: type):
+        settings = read_json(self.settings_file)
+        value = settings.get(name) if isinstance(settings, dict) else None
+        if not isinstance(value, kind):
+            raise KwsError(
+                f"{self.settings_file} is damaged (it has no '{name}'); train the run anew"
+            )
+        return value
+
+    def train_settings(self) -> TrainSettings:
+        """Returns the model's and training's settings."""
+        return from_json(TrainSettings, self._setting("train", dict))
+
+    def data_settings(self) -> DataSettings:
+        """Returns the task's settings."""
+        return from_json(DataSettings, self._setting("data", dict))
+
+    def augmentation(self) -> Augmentation:
+        """Returns what was done to training clips."""
+        return from_json(Augmentation, self._setting("augmentation", dict))
+
+    def data_dir(self) -> Path:
+        """Returns the folder that the run was trained from."""
+        return Path(self._setting("data_dir", str))
+
+    def front_end(self) -> FrontEnd:
+        """Returns the front end with its normalisation."""
+        return FrontEnd.from_json(read_json(self.front_end_file))
+
+    def labels(self) -> tuple[str, ...]:
+        """Returns the class names in the order of the model's outputs."""
+        return class_names(self.data_settings().words)
+
+    def history(self) -> list[dict]:
+        """Returns the history, a row per epoch; rows of version 0.1 in today's words.
+
+        Raises:
+            KwsError: If it is missing or damaged.
+        """
+        rows = read_json(self.history_file)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise KwsError(f"{self.history_file} is damaged (no list of rows); train the run anew")
+        return [{_OF_0_1.get(key, key): value for key, value in row.items()} for row in rows]
+
+    def accuracies(self) -> dict[str, dict]:
+        """Returns what was measured, by evaluation; nothing if nothing was.
+
+        Raises:
+            KwsError: If the file is damaged.
+        """
+        if not self.accuracy_file.exists():
+            return {}
+        entries = read_json(self.accuracy_file)
+        if not isinstance(entries, dict):
+            raise KwsError(
+                f"{self.accuracy_file} is damaged (no table of accuracies); delete it and measure "
+                "again"
+            )
+        return {key.replace("micro", "tflm"): value for key, value in entries.items()}
+
+    def load_model(self, phase: str = "quantized"):
+        """Loads the float or the quantized Keras model with its best weights.
+
+        Raises:
+            KwsError: If the run is unfinished or the weights are of another shape.
+        """
+        from kws_tf.models.building import build_model, load_weights
+
+        settings, front_end = self.train_settings(), self.front_end()
+        model = build_model(settings, front_end, len(self.labels()), phase)
+        path = self.weights_file(phase)
+        if not path.exists():
+            raise KwsError(
+                f"{self.path} has no {phase} weights yet; let scripts/train.py finish "
+                f"(the same command resumes), or train with --{phase}-epochs above 0"
+            )
+        return load_weights(model, path)
+
+
+def by_name(train: TrainSettings) -> TrainSettings:
+    """Returns settings that name other runs without saying where they lie."""
+    return replace(
+        train,
+        teacher=tuple(Path(path).name for path in train.teacher),
+        pretraining_run=Path(train.pretraining_run).name,
+        start_from=Path(train.start_from).name,
+    )
+
+
+def open_run(path: Path) -> RunFolder:
+    """Returns an existing run folder.
+
+    Raises:
+        KwsError: If there is no run.
+    """
+    run = RunFolder(Path(path))
+    if not run.settings_file.exists():
+        raise KwsError(
+            f"{path} is not a run folder (it has no settings.json); "
+            "give a folder that scripts/train.py has written"
+        )
+    return run
+
+
+def git_revision() -> str:
+    """Returns the revision of the checkout, ``-dirty`` appended, or ``unknown``."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        return subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # such as tensorflow-cpu in the place of tensorflow
+        return None

@@ -1,0 +1,1 @@
+"""Words spoken by a synthesiser, in the layout of Speech Commands."""

@@ -1,0 +1,94 @@
+"""The words that a spotter for one's own words must refuse: other words, and those that sound near.
+
+Near is the edit distance between espeak-ng's phonemes, least over the accents that speak the
+clips: of ``common_words.txt`` the nearest words are taken, so that ``dim`` meets ``dip``, ``him``
+and ``team``. A phrase also meets its parts alone, its parts turned round, itself with one part
+replaced by a near-sounding word, and with one part taken from another phrase of the list.
+What sounds the same as a keyword (``write`` and ``right``) is left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+
+from kws_tf.labels import KEYWORDS, word_key
+from kws_tf.synthesis.dataset import ACCENTS, UNKNOWN_WORDS, Espeak
+from kws_tf.synthesis.fresh_process import call
+
+NEAR = 8
+"""Near-sounding words for each keyword; likewise near-sounding phrases."""
+
+Sounds = frozenset[tuple[str, ...]]
+
+
+def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Returns the unknown words for a list of keywords: near-sounding ones, then other ones.
+
+    The other ones are the 35 words of Speech Commands.
+
+    Args:
+        words: The keywords.
+
+    Raises:
+        KwsError: espeak-ng is missing or fails.
+    """
+    return call(_unknown_words, tuple(words))
+
+
+def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    espeak = Espeak()
+
+    def sounds(text: str) -> Sounds:
+        return frozenset(espeak.phonemes(text, accent) for accent in ACCENTS)
+
+    listed = (resources.files("kws_tf.synthesis") / "common_words.txt").read_text().split()
+    common = {word: sounds(word) for word in listed}
+    near = {}
+    for part in {part for word in words for part in (word, *_parts(word))}:
+        near[part] = _nearest(sounds(part), common)
+    found = [text for word in words for text in _near_texts(word, words, near)]
+    keys, taken = set(map(word_key, words)), set().union(*map(sounds, words))
+    chosen = {}
+    for text in (*found, *KEYWORDS, *UNKNOWN_WORDS):
+        key = word_key(text)
+        if key not in keys and not sounds(text) & taken:
+            chosen.setdefault(key, text)
+    return tuple(chosen.values())
+
+
+def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> Iterator[str]:
+    """Yields what is taken for a keyword easily."""
+    parts = _parts(word)
+    if len(parts) == 1:
+        yield from near[word][:NEAR]
+        return
+    yield from parts
+    yield " ".join(reversed(parts))
+    places = range(len(parts))
+    near_sounding = [(place, near[parts[place]][turn]) for turn in range(NEAR) for place in places]
+    others = [_parts(other) for other in words if other != word]
+    swapped = [(place, other[place]) for other in others for place in places[: len(other)]]
+    for place, part in near_sounding[:NEAR] + swapped[:NEAR]:
+        yield " ".join((*parts[:place], part, *parts[place + 1 :]))
+
+
+def _parts(word: str) -> list[str]:
+    return word.replace("_", " ").split()
+
+
+def _nearest(wanted: Sounds, common: dict[str, Sounds]) -> list[str]:
+    """Returns the words nearest in sound, without those that sound the same."""
+    distance = {
+        word: min(_edits(a, b) for a in wanted for b in sounds) for word, sounds in common.items()
+    }
+    ranked = sorted((edits, word) for word, edits in distance.items() if edits)
+    return [word for _, word in ranked[:NEAR]]
+
+
+def _edits(a: Sequence[str], b: Sequence[str]) -> int:
+    """Returns Levenshtein's distance."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
+    return row[-1]

@@ -1,0 +1,1 @@
+"""The model file and its manifest, and the two runtimes that run it."""

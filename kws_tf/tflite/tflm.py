@@ -1,0 +1,93 @@
+"""A .tflite under TFLite Micro on the desktop, with the arena's bytes by kind."""
+
+import re
+
+import numpy as np
+from tflite_micro import runtime
+
+from kws_tf.errors import KwsError
+from kws_tf.quiet import captured_stderr
+from kws_tf.tflite import runner
+from kws_tf.tflite.runner import Outputs
+
+# TFLM aborts the process when the arena is too small, so it gets plenty; what the model uses of
+# it is recorded all the same.
+_SMALLEST_ARENA = 1 << 20
+_ARENA_LINE = re.compile(r"Arena allocation (\w+) (\d+) bytes|'(.+?)' used (\d+) bytes")
+
+
+def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> Outputs:
+    """Runs a model over clips, each from a zeroed state.
+
+    Args:
+        model: The .tflite file's content.
+        inputs: int8 [clips, frames, features].
+        where: What to call the model in errors.
+
+    Returns:
+        All of the model's outputs, in its order, and the arena's bytes: ``total``, of which
+        ``head`` is for activations and ``tail`` is persistent, and what the tail is used for.
+
+    Raises:
+        KwsError: If the model is damaged, takes other inputs, or has an op TFLM has not.
+    """
+    runner.check_inputs(model, inputs, where)
+    arena = arena_bytes(model, inputs[:1], where)
+
+    def open_interpreter():
+        interpreter = _interpreter(model)
+        outputs = range(_count_outputs(model))
+
+        def step(clip):
+            interpreter.reset()
+            interpreter.set_input(clip, 0)
+            seconds = runner.timed(interpreter.invoke)
+            return [interpreter.get_output(index) for index in outputs], seconds
+
+        return step
+
+    return Outputs(*runner.run(open_interpreter, inputs, "running under TFLite Micro"), arena)
+
+
+def _interpreter(model: bytes):
+    size = max(_SMALLEST_ARENA, 10 * len(model))
+    return runtime.Interpreter.from_bytes(model, arena_size=size)
+
+
+def _count_outputs(model: bytes) -> int:
+    return len(runtime.convert_bytearray_to_object(model).subgraphs[0].outputs)
+
+
+def arena_bytes(model: bytes, clip: np.ndarray, where: str = "the model") -> dict[str, int]:
+    """Measures the arena: runs a clip and reads the allocation records that TFLM prints.
+
+    Args:
+        model: The .tflite file's content.
+        clip: int8 [1, frames, features].
+        where: What to call the model in errors.
+
+    Returns:
+        Bytes by kind, as ``run`` says.
+
+    Raises:
+        KwsError: With TFLM's own words if it cannot run the model.
+    """
+    with captured_stderr() as text:
+        try:
+            interpreter = _interpreter(model)
+            interpreter.set_input(clip, 0)
+            interpreter.invoke()
+            interpreter.print_allocations()
+            failure = None
+        except (RuntimeError, ValueError) as error:
+            failure = error
+    if failure:
+        reason = " ".join(". ".join([*"".join(text).splitlines(), str(failure)]).split())
+        raise KwsError(
+            f"TFLite Micro cannot run {where} ({reason[:300]}); convert a model that has only "
+            "operators TFLite Micro knows"
+        ) from failure
+    return {
+        area or kind: int(size or kind_size)
+        for area, size, kind, kind_size in _ARENA_LINE.findall("".join(text))
+    }

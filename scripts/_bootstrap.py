@@ -1,6 +1,0 @@
-"""Makes ``kws_tf`` importable from a checkout without installing it."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
