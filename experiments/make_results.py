@@ -1,47 +1,34 @@
-"""Fill a document's tables and plots from the results of scripts/run_experiments.py.
+"""Fill the documents' tables and draw their plot from the results of experiments/run.py.
 
 The results of --runs are first copied to --results, which is committed: a table needs no run.
 """
 
 from pathlib import Path
 
-import _bootstrap  # noqa: F401
+import plan
+import tables
 
 from kws_tf.cli import command
+from kws_tf.files import write_bytes
 
 
 def main() -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs/experiments"), help="run folders")
-    parser.add_argument(
-        "--results", type=Path, default=Path("docs/results"), help="where results are kept"
-    )
-    parser.add_argument(
-        "--document",
-        type=Path,
-        default=Path("docs/results.md"),
-        help="results.md or own-words.md, in any folder",
-    )
+    for name, default, text in (
+        ("--runs", Path("runs/experiments"), "run folders"),
+        ("--results", plan.ROOT / "experiments" / "results", "where results are kept"),
+        ("--docs", plan.ROOT / "docs", "folder of results.md and own-words.md"),
+    ):
+        parser.add_argument(name, type=Path, default=default, help=text)
     options = parser.parse_args()
 
-    from experiments import tables
-    from kws_tf.errors import KwsError
-    from kws_tf.files import write_bytes
-
-    page = options.document.stem
-    if page not in tables.PARTS:
-        raise KwsError(f"{options.document} is not one of {', '.join(tables.PARTS)}")
-    new = tables.collect(options.runs, options.results)
-    results = tables.load(options.results)
-    parts = {name: part(results) for name, part in tables.PARTS[page].items()}
-    text = tables.fill(options.document.read_text(), parts)
-    name, save_plot = tables.PLOTS[page]
-    save_plot(results, options.document.parent / name)
-    write_bytes(options.document, text.encode())
-    print(
-        f"{len(results)} results, {new} of them in {options.runs}: {options.document}, "
-        f"{options.document.parent / name}"
-    )
+    results = tables.load(options.runs, options.results)
+    for name, parts in tables.PARTS.items():
+        page = options.docs / name
+        made = {part: make(results) for part, make in parts.items()}
+        write_bytes(page, tables.fill(page.read_text(), made).encode())
+    tables.save_bits_plot(results, options.docs / "bits.png")
+    print(f"{options.docs} is made of {len(results)} results")
 
 
 if __name__ == "__main__":

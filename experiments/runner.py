@@ -8,21 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from experiments.plan import Experiment
+from plan import COMMITTED, RESULT, SECTIONS, Experiment
+
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
-from kws_tf.run_folder import by_name, read_json
-from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json, from_json
-
-RESULT = "result.json"
-_SECTIONS = {"train": TrainSettings, "data": DataSettings, "augmentation": Augmentation}
-_FORMS = {
-    "keras-float": "float",
-    "keras-quantized": "fake_quant",
-    "tflite": "tflite",
-    "tflm": "tflm",
-}
-"""Evaluations by what a result calls them."""
+from kws_tf.settings import as_json
 
 
 def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs: int) -> None:
@@ -32,7 +22,7 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
     that need it.
 
     Args:
-        experiments: In the order to run them; each after what it needs.
+        experiments: In the order to run them, each after what it needs.
         root: Folder of the run folders.
         command: Starts one experiment; its name is appended.
         jobs: Experiments at a time; with more than one, each is bound to one core.
@@ -41,41 +31,35 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
         KwsError: If an experiment fails, or one that is done had other settings than planned.
     """
     root.mkdir(parents=True, exist_ok=True)
-    waiting = [e for e in experiments if not is_done(e, root)]
-    print(
-        f"{len(experiments) - len(waiting)} of {len(experiments)} experiments are done", flush=True
-    )
-    running: dict[int, tuple[Experiment, subprocess.Popen, float]] = {}
+    waiting = [e for e in experiments if not e.result(root / e.name / RESULT)]
+    done = len(experiments) - len(waiting)
+    print(f"{done} of {len(experiments)} experiments are done", flush=True)
+    cores = sorted(os.sched_getaffinity(0))
+    running: dict[int, tuple[str, subprocess.Popen, float]] = {}
     failed: list[str] = []
     # A kill takes the experiments along; they would go on alone.
     earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        while running or waiting:
-            for slot in range(jobs):
-                ready = (e for e in waiting if _ready(e, root))
-                if slot not in running and (experiment := next(ready, None)):
+        while True:
+            for slot in set(range(jobs)) - running.keys():
+                undone = {*failed, *(e.name for e in waiting), *(n for n, *_ in running.values())}
+                experiment = next((e for e in waiting if not undone & {*e.needs}), None)
+                if experiment:
                     waiting.remove(experiment)
-                    running[slot] = (experiment, *_start(experiment, root, command, slot, jobs))
+                    process = _start(experiment.name, root, command)
+                    if jobs > 1:
+                        os.sched_setaffinity(process.pid, {cores[slot % len(cores)]})
+                    running[slot] = (experiment.name, process, time.monotonic())
             if not running:
-                if failed:
-                    break
-                raise KwsError(
-                    f"{waiting[0].name} needs {', '.join(waiting[0].needs)}, which is not done; "
-                    "run without --only"
-                )
-            time.sleep(0.5)
-            for slot, (experiment, process, start) in list(running.items()):
-                if process.poll() is None:
-                    continue
-                del running[slot]
-                minutes = (time.monotonic() - start) / 60
-                if process.returncode:
-                    failed.append(experiment.name)
-                print(
-                    f"{experiment.name}: {'failed' if process.returncode else 'done'} "
-                    f"after {minutes:.1f} minutes",
-                    flush=True,
-                )
+                break
+            time.sleep(0.2)
+            for slot, (name, process, start) in list(running.items()):
+                if process.poll() is not None:
+                    del running[slot]
+                    failed += [name] * bool(process.returncode)
+                    end = "failed" if process.returncode else "done"
+                    minutes = (time.monotonic() - start) / 60
+                    print(f"{name}: {end} after {minutes:.1f} minutes", flush=True)
     finally:
         for _, process, _ in running.values():
             process.terminate()
@@ -87,58 +71,10 @@ def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs:
         )
 
 
-def is_done(experiment: Experiment, root: Path) -> bool:
-    """Tells whether an experiment has its result.
-
-    Raises:
-        KwsError: If the result is that of other settings: the plan has changed since.
-    """
-    if not (root / experiment.name / RESULT).exists():
-        return False
-    saved = root / experiment.name / "settings.json"
-    if saved.exists() and not is_as_planned(experiment, read_json(saved)):
-        raise KwsError(
-            f"{saved.parent} is the result of other settings than the plan now has; move it away "
-            "to run it anew, and what was made of it"
-        )
-    return True
-
-
-def is_as_planned(experiment: Experiment, saved: dict) -> bool:
-    """Tells whether saved settings are an experiment's; one that was not saved has its default."""
-    return settings_of(saved) == planned_settings(experiment)
-
-
-def planned_settings(experiment: Experiment) -> dict[str, dict]:
-    """Returns all settings of an experiment, as ``settings_of`` does those of a run."""
-    return settings_of({name: as_json(getattr(experiment, name)) for name in _SECTIONS})
-
-
-def settings_of(saved: dict) -> dict[str, dict]:
-    """Returns all settings of a run's ``settings.json``, without places of other runs and data."""
-    sections = {name: from_json(kind, saved.get(name, {})) for name, kind in _SECTIONS.items()}
-    sections["train"] = by_name(sections["train"])
-    return {name: as_json(section) for name, section in sections.items()}
-
-
-def _ready(experiment: Experiment, root: Path) -> bool:
-    return all((root / name / RESULT).exists() for name in experiment.needs)
-
-
-def _start(experiment: Experiment, root: Path, command, slot: int, jobs: int):
-    print(f"{experiment.name}: {experiment.row}, seed {experiment.train.seed}", flush=True)
-    bind = None
-    if jobs > 1 and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-
-        def bind():
-            os.sched_setaffinity(0, {cores[slot % len(cores)]})
-
-    with open(root / f"{experiment.name}.log", "ab") as log:
-        process = subprocess.Popen(
-            [*command, experiment.name], stdout=log, stderr=log, preexec_fn=bind
-        )
-    return process, time.monotonic()
+def _start(name: str, root: Path, command: list[str]) -> subprocess.Popen:
+    print(f"{name}: begun", flush=True)
+    with (root / f"{name}.log").open("ab") as log:
+        return subprocess.Popen([*command, name], stdout=log, stderr=log)
 
 
 def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) -> None:
@@ -146,90 +82,54 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
 
     Args:
         experiment: What to do.
-        data_dir: Records or audio; what experiments of synthesised speech are judged on.
+        data_dir: Records or audio.
         test_dir: The test set.
         root: Folder of the run folders.
 
     Raises:
-        KwsError: If the data are not usable, or the folder holds a run with other settings.
+        KwsError: If the data are not usable, what it needs is not done, or the folder holds a run
+            with other settings.
     """
     from kws_tf.data import locate
-    from kws_tf.synthesis import dataset
     from kws_tf.training import loop
 
-    if experiment.speech:
-        place = locate.ROOT / f"synthetic-{experiment.speech.digest}"
-        source = dataset.make_dataset(place, experiment.speech) / dataset.SPEECH_FOLDER
-    else:
-        source = locate.training_data(data_dir, False, experiment.data).folder
-
-    train = experiment.train
-
-    def place(name):
-        return str(root / name) if name else ""
-
-    settings = dataclasses.replace(
-        train,
-        teacher=tuple(map(place, train.teacher)),
-        pretraining_run=place(train.pretraining_run),
-        start_from=place(train.start_from),
+    train = dataclasses.replace(
+        experiment.train,
+        teacher=tuple(_run(name, root) for name in experiment.train.teacher),
+        pretraining_run=_run(experiment.train.pretraining_run, root),
+        start_from=_run(experiment.train.start_from, root),
     )
-    run = loop.train(
-        root / experiment.name,
-        source,
-        settings,
-        experiment.data,
-        experiment.augmentation,
-        verbose=2,
-    )
-    result = {
-        "group": experiment.group,
-        "row": experiment.row,
-        "seed": experiment.train.seed,
-        "command": f"python scripts/run_experiments.py --only {experiment.name}",
-        "parameters": None,
+    source = locate.training_data(data_dir, False, experiment.data).folder
+    folder = root / experiment.name
+    run = loop.train(folder, source, train, experiment.data, experiment.augmentation)
+    history, result = run.history(), {"seed": train.seed}
+    result["minutes"] = sum(row["seconds"] for row in history) / 60
+    result["validation"] = {
+        phase: max(row["val_accuracy"] for row in history if row["phase"] == phase)
+        for phase in dict.fromkeys(row["phase"] for row in history)
     }
-    result |= _training_of(run)
-    if experiment.judged:
-        result["real"] = _judge(run, data_dir)
     if experiment.runtimes:
         result |= _measure(run, test_dir, experiment.runtimes)
-    write_json(run.path / RESULT, result)
+    result["settings"] = {name: as_json(getattr(experiment, name)) for name in SECTIONS}
+    write_json(folder / RESULT, result)
 
 
-def _training_of(run) -> dict:
-    history = run.history()
-    found: dict = {"minutes": sum(row["seconds"] for row in history) / 60, "validation": {}}
-    for phase in ("float", "quantized"):
-        rows = [row["val_accuracy"] for row in history if row["phase"] == phase]
-        if rows:
-            found["validation"][phase] = max(rows)
-            found["parameters"] = run.load_model(phase).count_params()
-    return found
-
-
-def _judge(run, data_dir: Path) -> dict:
-    """Counts what the Keras model gets right of the validation clips of real speech."""
-    from kws_tf.evaluation import evaluate, labelled
-    from kws_tf.settings import DataSettings
-
-    # The clips depend on the shares of unknown and silent ones, so these are everyone's.
-    task = DataSettings(words=run.data_settings().words)
-    clips = labelled.from_records(data_dir, "validation", run.labels(), run.front_end(), task)
-    phase = "quantized" if run.train_settings().quantized_epochs else "float"
-    subject = evaluate.open_subject(run.path, "keras", phase)
-    counted = evaluate.evaluate(subject, clips, "keras", phase=phase).metrics
-    return {"n": counted.total, "correct": counted.correct}
+def _run(name: str, root: Path) -> str:
+    """Returns the folder of a finished experiment, if need be a committed one."""
+    folders = [folder / name for folder in (root, *COMMITTED) if (folder / name / RESULT).exists()]
+    if name and not folders:
+        raise KwsError(f"{name} is needed and not done; run experiments/run.py {name} first")
+    return str(folders[0]) if name else ""
 
 
 def _measure(run, test_dir: Path, runtimes: tuple[str, ...]) -> dict:
     from kws_tf.evaluation.summary import convert_and_measure
 
-    evaluations = {e.key: e for _, e in convert_and_measure(run, test_dir, runtimes).rows}
-    correct = {_FORMS[key]: e.metrics.correct for key, e in evaluations.items()}
-    found = {"n": next(iter(evaluations.values())).metrics.total, "correct": correct}
-    if "tflm" in evaluations:
-        details = evaluations["tflm"].details
-        found |= {"bytes": details["bytes"], "arena_bytes": details["arena_bytes"]["total"]}
-        found["sha256"] = details["sha256"]
-    return found
+    found = {e.key: e for _, e in convert_and_measure(run, test_dir, runtimes).rows}
+    result = {"n": next(iter(found.values())).metrics.total}
+    result["correct"] = {key: evaluation.metrics.correct for key, evaluation in found.items()}
+    if "tflm" in found:
+        sizes = found["tflm"].details
+        result |= {"bytes": sizes["bytes"], "arena_bytes": sizes["arena_bytes"]["total"]}
+        result["sha256"] = sizes["sha256"]
+    return result

@@ -1,68 +1,122 @@
-"""The plan of the experiments, running them, and the tables made of what came out."""
+"""The plans of the experiments, running them, and the tables made of what came out."""
 
 import json
 import os
-import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from running import run_main
 from tiny_run import make_audio
 
-from experiments import plan, runner, tables
-from kws_tf.errors import KwsError
-from kws_tf.settings import DataSettings, TrainSettings
-from kws_tf.synthesis.dataset import SynthesisSettings
-from kws_tf.training.loop import _PRETRAINING_SETTINGS
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS, DOCS = ROOT / "experiments", ROOT / "docs"
+sys.path.insert(0, str(EXPERIMENTS))
+
+import plan  # noqa: E402
+import runner  # noqa: E402
+import tables  # noqa: E402
+
+from kws_tf.errors import KwsError  # noqa: E402
+from kws_tf.run_folder import by_name, open_run  # noqa: E402
+from kws_tf.settings import as_json  # noqa: E402
+
+EVERY = plan.experiments()
+KEPT = sorted((EXPERIMENTS / "results").glob("*.json"))
+COMMITTED = sorted(path for folder in plan.COMMITTED for path in folder.glob("*/settings.json"))
+FINE_TUNING = {
+    *("pretraining_run", "profile", "pact", "learned_step", "weight_bits", "input_bits"),
+    *("hidden_bits", "quantized_epochs", "quantized_learning_rate"),
+}
 
 
 def test_every_need_is_planned_and_comes_before():
     seen = set()
-    for name, experiment in plan.experiments().items():
+    for experiment in plan.chosen(list(EVERY)):
         assert set(experiment.needs) <= seen
-        assert name == experiment.name
-        seen.add(name)
+        seen.add(experiment.name)
+    assert seen == set(EVERY)
 
 
-def test_every_group_has_experiments():
-    assert {e.group for e in plan.experiments().values()} == set(plan.GROUPS)
+def test_no_two_rows_have_one_name():
+    rows = [e for path in (EXPERIMENTS / "plans").glob("*.toml") for e in plan._read(path)]
+    assert len(rows) == len(EVERY)
+    assert len({(e.title, e.column, e.train.seed) for e in rows if e.title}) == sum(
+        bool(e.title) for e in rows
+    )
 
 
-@pytest.mark.parametrize(
-    ("group", "kinds"),
-    [("main", ("PACT", "fixed")), ("earlier", ("PACT, Adam", "fixed, Adam"))],
-)
-def test_the_main_table_is_complete(group, kinds):
-    main = [e for e in plan.experiments().values() if e.group == group]
-    assert {e.row for e in main} >= {
-        f"{units} units, {kind}" for units in (118, 344) for kind in kinds
-    }
-    assert all(sum(e.row == row.row for e in main) == 3 for row in main)
-    for experiment in main:
-        assert experiment.train.pact == ("PACT" in experiment.row)
-        assert str(experiment.train.hidden) in experiment.row
-
-
-def test_a_warm_up_that_is_shared_is_the_same():
-    every = plan.experiments()
-    for experiment in every.values():
+def test_a_pretraining_that_is_taken_over_is_the_same():
+    for experiment in EVERY.values():
         if experiment.train.pretraining_run:
-            other = every[experiment.train.pretraining_run]
-            for name in _PRETRAINING_SETTINGS:
-                assert getattr(experiment.train, name) == getattr(other.train, name), name
+            other = EVERY[experiment.train.pretraining_run]
+            mine, theirs = as_json(experiment.train), as_json(other.train)
+            assert {name for name in mine if mine[name] != theirs[name]} <= FINE_TUNING
             assert (experiment.data, experiment.augmentation) == (other.data, other.augmentation)
 
 
-def test_chosen_brings_what_is_needed():
-    names = [e.name for e in plan.chosen((), ["344-fixed-1"])]
-    assert names == ["teacher-0", "teacher-1", "344-pact-1", "344-fixed-1"]
-    names = [e.name for e in plan.chosen((), ["344-long-fixed-1"])]
-    assert names == [*plan.TEACHERS, "344-long-1", "344-long-fixed-1"]
-    with pytest.raises(KwsError, match="no experiment 'none'"):
-        plan.chosen((), ["none"])
+def test_every_row_of_a_table_has_its_result():
+    kept = {path.stem for path in KEPT}
+    assert kept <= set(EVERY)
+    assert kept >= {e.name for e in EVERY.values() if e.title}
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_a_result_is_of_the_settings_that_are_planned(path):
+    experiment = EVERY[path.stem]
+    result = experiment.result(path)
+    assert result["seed"] == experiment.train.seed
+    assert ("tflite" in result.get("correct", ())) == (
+        "tflite" in experiment.runtimes and experiment.train.profile == "tflite"
+    )
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+def test_a_committed_run_is_one_of_the_plan(path):
+    run, experiment = open_run(path.parent), EVERY[path.parent.name]
+    assert by_name(run.train_settings()) == experiment.train
+    assert run.data_settings() == experiment.data
+    assert run.augmentation() == experiment.augmentation
+    assert experiment.result(path.parent / plan.RESULT)
+
+
+@pytest.mark.parametrize("page", tables.PARTS)
+def test_documents_have_the_tables_of_the_results(page):
+    results = tables.load(Path("no-runs"), EXPERIMENTS / "results")
+    text = (DOCS / page).read_text()
+    assert text == tables.fill(text, {n: make(results) for n, make in tables.PARTS[page].items()})
+
+
+@pytest.mark.parametrize("page", [*DOCS.glob("*.md"), ROOT / "README.md"], ids=lambda p: p.name)
+def test_documents_name_experiments_that_there_are(page):
+    for words in re.findall(r"experiments/run\.py((?: [a-z0-9_-]+)+)", page.read_text()):
+        names = [word for word in words.split() if not word.startswith("--")]
+        assert plan.chosen(names)
+
+
+def test_chosen_brings_what_is_needed_and_not_committed(monkeypatch):
+    def names(*wanted):
+        return [experiment.name for experiment in plan.chosen(list(wanted))]
+
+    assert names("118-muon-fixed-1") == ["118-muon-fixed-1"]
+    assert names("118-muon-fixed-1", "118-muon-1") == ["118-muon-1", "118-muon-fixed-1"]
+    assert {"teacher-2", "other-words"} < set(names("teachers"))
+    monkeypatch.setattr(plan, "COMMITTED", ())
+    assert names("118-paper-pact-1") == ["teacher-0", "teacher-1", "118-pact-1", "118-paper-pact-1"]
+    with pytest.raises(KwsError, match="no experiment or plan 'none'"):
+        names("main", "none")
+
+
+def test_a_row_that_changes_what_is_no_setting(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text('preset = "full"\nruntimes = []\n[[rows]]\nname = "a"\nchanges = {units = 3}')
+    with pytest.raises(KwsError, match=r"a\.toml changes units, which is no setting"):
+        list(plan._read(path))
 
 
 WRITES = """
@@ -71,55 +125,31 @@ folder = pathlib.Path(sys.argv[1]) / sys.argv[2]
 folder.mkdir(exist_ok=True)
 with open(folder.parent / "order", "a") as order:
     print(sys.argv[2], file=order)
-if sys.argv[2] == "118-fixed-0":
+if sys.argv[2] == "118-muon-0":
     sys.exit(2)
-(folder / "result.json").write_text("{}")
+(folder / "result.json").write_text('{"seed": 0}')
 """
 
 
 def test_runs_in_order_skips_what_is_done_and_names_what_failed(tmp_path, capsys):
     command = [sys.executable, "-c", WRITES, str(tmp_path)]
-    experiments = plan.chosen((), ["118-pact-0"])
+    experiments = plan.chosen(["teacher-0", "teacher-1", "118-pact-0"])
     (tmp_path / "teacher-0").mkdir()
-    (tmp_path / "teacher-0" / runner.RESULT).write_text("{}")
+    (tmp_path / "teacher-0" / plan.RESULT).write_text('{"seed": 0}')
     runner.run_all(experiments, tmp_path, command, jobs=2)
     assert (tmp_path / "order").read_text().split() == ["teacher-1", "118-pact-0"]
-    with pytest.raises(KwsError, match=r"118-fixed-0 failed; .*118-fixed-0\.log says why"):
-        runner.run_all(plan.chosen((), ["118-fixed-0"]), tmp_path, command, jobs=1)
     runner.run_all(experiments, tmp_path, command, jobs=1)
     assert "3 of 3 experiments are done" in capsys.readouterr().out
+    with pytest.raises(KwsError, match=r"118-muon-0 failed; .*118-muon-0\.log says why"):
+        runner.run_all(plan.chosen(["118-muon-0"]), tmp_path, command, jobs=1)
 
 
-def test_one_that_fails_stops_only_what_needs_it(tmp_path, capsys):
-    command = [sys.executable, "-c", WRITES.replace("118-fixed-0", "118-pact-0"), str(tmp_path)]
-    chosen = plan.chosen((), ["118-fixed-0", "344-pact-0"])
-    with pytest.raises(KwsError, match="118-pact-0 failed"):
+def test_one_that_fails_stops_only_what_needs_it(tmp_path):
+    command = [sys.executable, "-c", WRITES, str(tmp_path)]
+    chosen = plan.chosen(["118-muon-0", "118-muon-fixed-0", "344-long-0"])
+    with pytest.raises(KwsError, match="118-muon-0 failed"):
         runner.run_all(chosen, tmp_path, command, jobs=1)
-    order = (tmp_path / "order").read_text().split()
-    assert order == ["teacher-0", "teacher-1", "118-pact-0", "344-pact-0"]
-    assert "118-fixed-0" not in capsys.readouterr().out
-
-
-def test_a_result_of_another_plan_is_not_done(tmp_path):
-    (experiment,) = plan.chosen((), ["teacher-0"])
-    folder = tmp_path / "teacher-0"
-    folder.mkdir()
-    assert not runner.is_done(experiment, tmp_path)
-    (folder / runner.RESULT).write_text("{}")
-    assert runner.is_done(experiment, tmp_path)
-    settings = runner.planned_settings(experiment)
-    (folder / "settings.json").write_text(json.dumps(settings | {"data_dir": "elsewhere"}))
-    assert runner.is_done(experiment, tmp_path)
-    settings["train"]["float_epochs"] += 1
-    (folder / "settings.json").write_text(json.dumps(settings))
-    with pytest.raises(KwsError, match="other settings than the plan now has; move it away"):
-        runner.is_done(experiment, tmp_path)
-
-
-@pytest.mark.parametrize("name", [*plan.TEACHERS, plan.OTHER_WORDS_RUN, "118-pact-0", "344-long-0"])
-def test_committed_runs_are_those_of_the_plan(name):
-    checkpoints = pathlib.Path(__file__).parent.parent / "tflite_models" / "checkpoints"
-    assert runner.is_done(plan.experiments()[name], checkpoints)
+    assert (tmp_path / "order").read_text().split() == ["118-muon-0", "344-long-0"]
 
 
 SLEEPS = """
@@ -129,15 +159,17 @@ time.sleep(60)
 """
 RUNS = """
 import pathlib, sys
-from kws_tf.experiments import plan, runner
+sys.path.insert(0, sys.argv[3])
+import plan, runner
 folder = pathlib.Path(sys.argv[1])
 command = [sys.executable, "-c", sys.argv[2], str(folder)]
-runner.run_all(plan.chosen((), ["teacher-0"]), folder, command, jobs=1)
+runner.run_all(plan.chosen(["teacher-0"]), folder, command, jobs=1)
 """
 
 
 def test_a_kill_takes_the_experiments_along(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", RUNS, str(tmp_path), SLEEPS], text=True)
+    words = [sys.executable, "-c", RUNS, str(tmp_path), SLEEPS, str(EXPERIMENTS)]
+    process = subprocess.Popen(words)
     pid_file = tmp_path / "pid"
     wait_for(lambda: pid_file.exists() and pid_file.read_text())
     process.terminate()
@@ -158,144 +190,103 @@ def is_running(pid):
     except ProcessLookupError:
         return False
     # A container without an init process leaves orphans as zombies.
-    status = pathlib.Path(f"/proc/{pid}/stat")
+    status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
-def test_synthesised_speech_is_judged_on_recordings(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    audio = make_audio(tmp_path / "audio")
-    small = {"hidden": 4, "batch_size": 4, "float_epochs": 1, "quantized_epochs": 0}
-    experiment = plan.Experiment(
-        "transfer",
-        "a row",
-        "a-run",
-        TrainSettings(**small),
-        DataSettings(words=("up", "down"), unknown_share=0.5, silence_share=0.5),
-        runtimes=(),
-        speech=SynthesisSettings(("up", "down"), ("cat",), 8, 8, noise_seconds=1),
-        judged=True,
-    )
-    runner.run_one(experiment, audio, None, tmp_path / "runs")
-    result = json.loads((tmp_path / "runs" / "a-run" / runner.RESULT).read_text())
-    # 4 validation recordings of each of two words, a tenth of that unknown and silent.
-    assert result["real"]["n"] == 8 + 1 + 1
-    assert 0 <= result["real"]["correct"] <= 10
-    assert list(result["validation"]) == ["float"]
-    assert (tmp_path / "data" / f"synthetic-{experiment.speech.digest}").is_dir()
+def test_a_result_of_other_settings_is_refused(tmp_path):
+    runs, kept = tmp_path / "runs", tmp_path / "results"
+    kept.mkdir()
+    with pytest.raises(KwsError, match="has no results"):
+        tables.load(runs, kept)
+    (runs / "teacher-0").mkdir(parents=True)
+    text = (EXPERIMENTS / "results" / "teacher-0.json").read_text()
+    (runs / "teacher-0" / plan.RESULT).write_text(text)
+    assert list(tables.load(runs, kept)) == ["teacher-0"]
+    assert list(tables.load(tmp_path / "none", kept)) == ["teacher-0"]
+    other = text.replace('"float_epochs": 40', '"float_epochs": 3')
+    (kept / "teacher-0.json").write_text(other)
+    with pytest.raises(KwsError, match=r"move it away, and run experiments/run\.py teacher-0"):
+        tables.load(tmp_path / "none", kept)
+    (runs / "teacher-0" / plan.RESULT).write_text(other)
+    with pytest.raises(KwsError, match="other settings than the plan now has"):
+        runner.run_all([EVERY["teacher-0"]], runs, [], jobs=1)
+    (kept / "teacher-0.json").write_text("{")
+    shutil.rmtree(runs)
+    with pytest.raises(KwsError, match="damaged"):
+        tables.load(runs, kept)
 
 
-def trial(row, seed, correct, group="main"):
-    forms = dict.fromkeys(tables.FORMS, correct)
+def test_a_retired_setting_that_was_used_is_another_plan():
+    saved = {name: as_json(getattr(EVERY["118-muon-0"], name)) for name in plan.SECTIONS}
+    assert EVERY["118-muon-0"].is_as_planned(saved)
+    saved["train"]["teacher_share"] = 0.7
+    assert not EVERY["118-muon-0"].is_as_planned(saved)
+
+
+def trial(title, correct, plan="main", **more):
+    forms = dict.fromkeys(tables._FORMS, correct)
     return {
-        "group": group,
-        "row": row,
-        "seed": seed,
+        "plan": plan,
+        "title": title,
+        "column": "",
         "n": 1000,
         "correct": forms,
         "validation": {"quantized": 0.9, "float": 0.9},
         "bytes": 80_000,
         "arena_bytes": 11_000,
-        "parameters": 70_000,
-        "minutes": 12.3,
-        "command": "python",
-    }
+    } | more
 
 
-def results(pact, fixed):
-    found = {f"p{i}": trial("118 units, PACT", i, n) for i, n in enumerate(pact)}
-    return found | {f"f{i}": trial("118 units, fixed", i, n) for i, n in enumerate(fixed)}
+def results(*rows):
+    trials = [trial(title, right) for title, *counts in rows for right in counts]
+    return dict(enumerate(trials))
 
 
-def test_main_table_has_trials_and_means():
-    table = tables.main_table(results((950, 960, 970), (940, 950, 930)))
-    assert "| 118 units, PACT | `p1` | 960 (96.00 %)" in table
-    assert "**mean of 3** | **96.00 %** ± 1.00" in table
-    assert "**94.00 %** ± 1.00" in table
-    assert len({line.count("|") for line in table.splitlines()}) == 1
+def test_main_table_has_means_and_spread():
+    found = results(("118 units, PACT", 950, 960, 970), ("118 units, fixed clips", 940, 950, 930))
+    lines = tables.main_table(found).splitlines()
+    assert lines[2].startswith("| 118 units, PACT | 96.00 ± 1.00 | 96.00 ± 1.00")
+    assert "| 940 / 950 / 930 | 90.00 | 80,000 | 11,000 |" in lines[3]
+    assert len({line.count("|") for line in lines}) == 1
+    paper = trial("paper", 940) | {"correct": {"keras-quantized": 940}}
+    line = tables.main_table({0: paper}).splitlines()[-1]
+    assert line.startswith("| paper | – | 94.00 | – | – | 940 |")
 
 
 @pytest.mark.parametrize(
     ("pact", "fixed", "verdict"),
     [
-        ((960, 961, 962), (950, 951, 952), "+1.00 points in 3 pairs"),
-        ((960, 961, 965), (950, 950, 951), "a difference"),
+        ((960, 961, 965), (950, 950, 951), "+1.17 points in 3 pairs"),
+        ((960, 961, 965), (950, 950, 951), "(95 % interval +0.65 to +1.68): a difference"),
         ((960, 950, 970), (959, 956, 961), "noise"),
     ],
 )
 def test_pact_against_fixed_clips(pact, fixed, verdict):
-    assert verdict in tables.pact_sentences(results(pact, fixed))
+    rows = [
+        (f"{units} units, {clips}", *right)
+        for units in (118, 344)
+        for clips, right in (("PACT", pact), ("fixed clips", fixed))
+    ]
+    text = tables.pact_sentences(results(*rows))
+    assert text.count(verdict) == 2
 
 
-def test_one_pair_says_nothing():
-    assert tables.pact_sentences(results((960,), (950,))) == "(not run yet)"
-    assert tables.bits_table({}) == tables.recipe_table({}) == "(not run yet)"
-    assert tables.main_table({}) == "(not run yet)"
-
-
-def test_bits_table_and_plot(tmp_path):
-    row = f"weights, 4 bits, {plan.METHODS['pact']}"
-    found = {"a": trial(row, 0, 912, "bits"), "b": trial(row.replace("4", "8"), 0, 950, "bits")}
-    table = tables.bits_table(found)
-    assert "| weights, 4 bits |  |  | 912 (91.20 %) |  |" in table
-    assert "| activations, 8 bits |  |  | 950 (95.00 %) |  |" in table
-    assert len({line.count("|") for line in table.splitlines()[:3]}) == 1
+def test_table_and_plot_of_methods(tmp_path):
+    rows = [
+        ("weights, 4 bits", "a", 912),
+        ("weights, 8 bits", "b", 950),
+        ("weights, 8 bits", "a", 9),
+    ]
+    found = {i: trial(t, right, "bits", column=c) for i, (t, c, right) in enumerate(rows)}
+    assert tables.method_table("bits", "x", found).splitlines() == [
+        "| x | a | b |",
+        "| --- | --- | --- |",
+        "| weights, 4 bits | 912 (91.20 %) | – |",
+        "| weights, 8 bits | 9 (0.90 %) | 950 (95.00 %) |",
+    ]
     tables.save_bits_plot(found, tmp_path / "bits.png")
     assert (tmp_path / "bits.png").read_bytes()[:4] == b"\x89PNG"
-
-
-@pytest.mark.parametrize(
-    ("group", "make"),
-    [("transfer", tables.transfer_table), ("mixing-share", tables.share_table)],
-)
-def test_tables_of_what_was_judged_on_real_clips(group, make):
-    found = {
-        f"{row}-{seed}": trial(row, seed, 0, group) | {"real": {"n": 4443, "correct": right}}
-        for row, seed, right in (("base", 0, 2500), ("base", 1, 2600), ("rooms", 0, 2700))
-    }
-    table = make(found).splitlines()
-    assert "right of 4,443 real validation clips" in table[0]
-    assert table[2] == "| base | 2,500 (56.27 %) | 12.3 | `base-0` |"
-    assert table[4].startswith("| **base, mean of 2** | **57.39 %** ± 1.59 |")
-    assert table[5].startswith("| rooms | 2,700 (60.77 %)")
-    assert len({line.count("|") for line in table}) == 1
-    assert make({}) == tables.mixing_table({}) == "(not run yet)"
-
-
-def test_recipe_tables_have_the_best_first():
-    found = {
-        f"{group}-{row}": trial(row, 0, 0, group) | {"real": {"n": 4443, "correct": right}}
-        for group, row, right in (
-            ("recipe-warm-up", "base", 4000),
-            ("recipe-warm-up", "no teacher", 4100),
-            ("recipe-fine-tuning", "base", 4200),
-        )
-    }
-    text = tables.recipe_table(found)
-    rows = [line for line in text.splitlines() if line.startswith(("| base", "| no teacher"))]
-    assert [row.split("|")[2].strip()[:5] for row in rows] == ["4,100", "4,000", "4,200"]
-    assert text.count("right of 4,443 real validation clips") == 2
-
-
-def test_mixing_table_and_plot(tmp_path):
-    rows = [e.row for e in plan.experiments().values() if e.group == "mixing"]
-    found = {row: trial(row, 0, 500 + i, "mixing") for i, row in enumerate(rows)}
-    table = tables.mixing_table(found).splitlines()
-    assert table[2] == "| 0 | – | 500 of 1,000 (50.00 %) | 501 of 1,000 (50.10 %) |"
-    assert table[3].startswith("| 10 | 502 of 1,000 (50.20 %) | 503 of 1,000")
-    assert table[5].startswith("| 200 | 508 of 1,000")
-    tables.save_mixing_plot(found, tmp_path / "mixing.png")
-    assert (tmp_path / "mixing.png").read_bytes()[:4] == b"\x89PNG"
-    tables.save_mixing_plot({}, tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()
-
-
-def test_rows_differ_from_the_base_and_from_each_other():
-    for group in ("transfer", "mixing-share", "recipe-warm-up", "recipe-fine-tuning"):
-        judged = [e for e in plan.experiments().values() if e.group == group]
-        what = {(e.train, e.data, e.augmentation, e.speech) for e in judged}
-        assert len(what) == len({(e.row, e.train.seed) for e in judged}) == len(judged)
-        assert all(e.judged and not e.runtimes for e in judged)
 
 
 def test_fill_replaces_between_the_marks_only():
@@ -306,38 +297,57 @@ def test_fill_replaces_between_the_marks_only():
         tables.fill(text, {"y": ""})
 
 
-def test_results_are_kept_and_read_without_the_runs(tmp_path):
-    runs, kept = tmp_path / "runs", tmp_path / "results"
-    with pytest.raises(KwsError, match="has no results"):
-        tables.load(kept)
-    for name in ("teacher-1", "teacher-0", "no-experiment"):
-        (runs / name).mkdir(parents=True)
-        (runs / name / runner.RESULT).write_text(json.dumps({"row": "before", "seed": 1}))
-    assert tables.collect(runs, kept) == 2
-    shutil.rmtree(runs)
-    assert tables.collect(runs, kept) == 0
-    # What the plan calls them now.
-    named = {"group": "teachers", "row": "teacher", "seed": 1}
-    assert tables.load(kept) == dict.fromkeys(("teacher-0", "teacher-1"), named)
-    (kept / "teacher-0.json").write_text("{")
-    with pytest.raises(KwsError, match="damaged"):
-        tables.load(kept)
+def test_commands_and_their_errors(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_main(EXPERIMENTS / "run.py", "--list") == 0
+    assert "main      118-muon-0" in capsys.readouterr().out
+    assert run_main(EXPERIMENTS / "run.py", "main") == 2
+    assert "--data-dir and --test-dir are needed" in capsys.readouterr().err
+    places = ("--data-dir", "none", "--test-dir", "none")
+    assert run_main(EXPERIMENTS / "run.py", "none", *places) == 2
+    assert capsys.readouterr().err.startswith("error: there is no experiment or plan 'none'")
+    shutil.copytree(DOCS, tmp_path / "docs")
+    before = (tmp_path / "docs" / "results.md").read_text()
+    (tmp_path / "docs" / "results.md").write_text(before.replace("96.26", "99.99", 1))
+    assert run_main(EXPERIMENTS / "make_results.py", "--docs", tmp_path / "docs") == 0
+    assert (tmp_path / "docs" / "results.md").read_text() == before
 
 
-def test_a_result_of_other_settings_is_neither_kept_nor_shown(tmp_path):
-    runs, kept = tmp_path / "runs", tmp_path / "results"
-    folder = runs / "teacher-0"
-    folder.mkdir(parents=True)
-    (folder / runner.RESULT).write_text(json.dumps({"seed": 0}))
-    planned = runner.planned_settings(plan.experiments()["teacher-0"])
-    other = planned | {"train": planned["train"] | {"float_epochs": 3}}
-    (folder / "settings.json").write_text(json.dumps(other))
-    with pytest.raises(KwsError, match="other settings than the plan"):
-        tables.collect(runs, kept)
-    (folder / "settings.json").write_text(json.dumps(planned))
-    assert tables.collect(runs, kept) == 1
-    assert tables.load(kept)["teacher-0"]["settings"]["train"]["float_epochs"] == 40
-    text = (kept / "teacher-0.json").read_text()
-    (kept / "teacher-0.json").write_text(text.replace('"float_epochs": 40', '"float_epochs": 3'))
-    with pytest.raises(KwsError, match=r"remove it, and run .* --only teacher-0"):
-        tables.load(kept)
+@pytest.mark.slow
+def test_an_experiment_is_trained_and_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plans = tmp_path / "experiments" / "plans"
+    plans.mkdir(parents=True)
+    (plans / "tiny.toml").write_text("""
+preset = "untaught"
+runtimes = ["keras", "tflite", "tflm"]
+[changes]
+words = ["up", "down"]
+hidden = 4
+batch_size = 8
+float_epochs = 1
+quantized_epochs = 1
+synthetic_per_word = 0
+[[rows]]
+name = "first"
+[[rows]]
+name = "second"
+changes = { pretraining_run = "first", pact = false }
+""")
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    audio = make_audio(tmp_path / "audio")
+    test = tmp_path / "test"
+    for word, label in (("up", "up"), ("down", "down"), ("cat", "_unknown_")):
+        shutil.copytree(audio / word, test / label)
+    shutil.copytree(audio / "up", test / "_silence_")
+    for experiment in plan.chosen(["tiny"]):
+        runner.run_one(experiment, audio, test, tmp_path / "runs")
+    first, second = (
+        json.loads((tmp_path / "runs" / name / plan.RESULT).read_text())
+        for name in ("first", "second")
+    )
+    assert first["n"] == 80
+    assert set(first["correct"]) == set(tables._FORMS)
+    assert first["correct"]["keras-float"] == second["correct"]["keras-float"]
+    assert first["bytes"] > 0 < first["arena_bytes"]
+    assert plan.experiments()["second"].is_as_planned(second["settings"])

@@ -1,6 +1,6 @@
 """Copy what others need of finished runs, to learn from them or to fine-tune them, to a folder.
 
-Of scripts/run_experiments.py as well: copied back below runs/experiments, they are done.
+Of experiments/run.py as well, which takes them as done.
 """
 
 from pathlib import Path
@@ -16,10 +16,9 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    from experiments.runner import RESULT
     from kws_tf.deployment.publish import publish_run
     from kws_tf.run_folder import open_run
 
     for path in options.runs:
-        result = path / RESULT
+        result = path / "result.json"
         print(publish_run(open_run(path), options.output, result if result.exists() else None))
