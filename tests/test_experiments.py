@@ -105,7 +105,7 @@ def test_chosen_brings_what_is_needed_and_not_committed(monkeypatch):
 
     assert names("118-muon-fixed-1") == ["118-muon-fixed-1"]
     assert names("118-muon-fixed-1", "118-muon-1") == ["118-muon-1", "118-muon-fixed-1"]
-    assert {"teacher-2", "other-words"} < set(names("teachers"))
+    assert {"teacher-2", "other-words", "118-pact-2"} < set(names("needed"))
     monkeypatch.setattr(plan, "COMMITTED", ())
     assert names("118-paper-pact-1") == ["teacher-0", "teacher-1", "118-pact-1", "118-paper-pact-1"]
     with pytest.raises(KwsError, match="no experiment or plan 'none'"):
