@@ -94,7 +94,7 @@ def test_documents_have_the_tables_of_the_results(page):
 
 @pytest.mark.parametrize("page", [*DOCS.glob("*.md"), ROOT / "README.md"], ids=lambda p: p.name)
 def test_documents_name_experiments_that_there_are(page):
-    for words in re.findall(r"experiments/run\.py((?: [a-z0-9_-]+)+)", page.read_text()):
+    for words in re.findall(r"python experiments/run\.py((?: [a-z0-9_-]+)+)", page.read_text()):
         names = [word for word in words.split() if not word.startswith("--")]
         assert plan.chosen(names)
 
