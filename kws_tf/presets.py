@@ -36,7 +36,7 @@ PRESETS: dict[str, dict] = {
     # Other words, of which there are recordings enough.
     "untaught": _EDGES,
     # What "full" is distilled from.
-    "teacher": _EDGES | {"network": "teacher", "quantized_epochs": 0},
+    "teacher": _EDGES | {"network": "teacher", "quantized_epochs": 0, "batch_size": 256},
     # The ten words from synthesised speech.
     "quick": {"start_from": OTHER_WORDS},
     # A few words of one's own among all that is said: as much unknown speech as keywords.
