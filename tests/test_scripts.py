@@ -31,7 +31,7 @@ OPTIONS = (
 def no_measuring(monkeypatch):
     """Spares the process that measures how long words are."""
 
-    monkeypatch.setattr("kws_tf.synthesis.dataset.fitting_window", lambda words: 1000)
+    monkeypatch.setattr("kws_tf.synthesis.window.fitting_window", lambda words: 1000)
 
 
 @pytest.fixture(scope="module")

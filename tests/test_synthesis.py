@@ -1,7 +1,7 @@
 """The synthesised data set: layout, voices, determinism, cache and errors."""
 
+import errno
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -14,21 +14,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import run_main
 
 from kws_tf.audio.speech_commands import PARTITIONS, partition_of
+from kws_tf.cli import make_dataset as command
 from kws_tf.errors import KwsError
 from kws_tf.synthesis import dataset as synthesis
-from kws_tf.synthesis.dataset import (
-    VARIANTS,
-    Espeak,
-    SynthesisSettings,
-    cast,
-    count_recordings,
-    make_dataset,
-    plan,
-)
+from kws_tf.synthesis import fresh_process, saying
+from kws_tf.synthesis.dataset import count_examples, make_dataset
+from kws_tf.synthesis.engine import Espeak
+from kws_tf.synthesis.plan import Utterance, plan
+from kws_tf.synthesis.rendering import render
+from kws_tf.synthesis.saying import say
+from kws_tf.synthesis.settings import SynthesisSettings
+from kws_tf.synthesis.voices import VARIANTS, Speaker, cast
+from kws_tf.synthesis.window import check_length
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "scripts"
 SMALL = SynthesisSettings(
     words=("yes", "lights on"),
     unknown_words=("cat", "yes"),
@@ -56,7 +59,10 @@ def read_wav(path):
 def dataset(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthesis, "_BATCH", 9)
-        return make_dataset(tmp_path_factory.mktemp("synthesis") / "set", SMALL, 1, progress=False)
+        return make_dataset(tmp_path_factory.mktemp("synthesis") / "set", SMALL, 1)
+
+
+# --- The data set.
 
 
 def test_layout_is_speech_commands(dataset):
@@ -70,7 +76,7 @@ def test_layout_is_speech_commands(dataset):
         assert all(re.fullmatch(r"[0-9a-f]{8}_nohash_\d+\.wav", name) for name in names)
 
 
-def test_clips_are_one_second_of_audible_speech(dataset):
+def test_examples_are_one_second_of_audible_speech(dataset):
     for path in (dataset / "speech_commands").glob("[!_]*/*.wav"):
         samples = read_wav(path)
         assert len(samples) == 16_000
@@ -103,22 +109,31 @@ def test_test_set_is_the_testing_partition(dataset):
 
 
 def test_counts_by_partition(dataset):
-    table = count_recordings(dataset)
+    table = count_examples(dataset)
     assert table == {word: SMALL.counts(word) for word in ("cat", "lights on", "yes")}
     assert all(table[word][partition] > 0 for word in table for partition in PARTITIONS)
 
 
 def test_number_of_processes_does_not_change_a_byte(dataset, tmp_path, monkeypatch):
+    shown = []
+
+    def progress(items, total, _):
+        shown.append((len(list(items)), total))
+        return ()
+
     monkeypatch.setattr(synthesis, "_BATCH", 9)
-    assert len(plan(SMALL)) > 2 * 9
-    again = make_dataset(tmp_path / "again", SMALL, jobs=3, progress=False)
+    monkeypatch.setattr(synthesis, "progress", progress)
+    number = len(plan(SMALL))
+    assert number > 2 * 9
+    again = make_dataset(tmp_path / "again", SMALL, jobs=3)
     assert file_hashes(again) == file_hashes(dataset)
+    assert shown == [(number, number)]
 
 
 @hypothesis.settings(deadline=None)
 @given(st.integers(), st.integers(3, 400))
 def test_voices_and_speakers_never_cross_partitions(seed, per_word):
-    settings = SynthesisSettings(seed=seed, per_word=per_word)
+    settings = SynthesisSettings(("yes",), ("cat",), per_word=per_word, seed=seed)
     partitions_of = {}
     for partition, speakers in cast(settings).items():
         for speaker in speakers:
@@ -126,8 +141,8 @@ def test_voices_and_speakers_never_cross_partitions(seed, per_word):
             for key in (speaker.name, speaker.voice.split("+")[1]):
                 partitions_of.setdefault(key, set()).add(partition)
     assert all(len(partitions) == 1 for partitions in partitions_of.values())
-    clips = plan(settings)
-    assert len({clip.path for clip in clips}) == len(clips)
+    utterances = plan(settings)
+    assert len({utterance.path for utterance in utterances}) == len(utterances)
 
 
 def test_another_seed_gives_other_speakers():
@@ -144,7 +159,9 @@ def test_another_seed_gives_other_speakers():
 
 def test_every_voice_exists():
     code = (
-        "from kws_tf.audio.synthesis import ACCENTS, VARIANTS, Espeak\n"
+        "from kws_tf.synthesis.dataset import Espeak\n"
+        "from kws_tf.synthesis.engine import ACCENTS\n"
+        "from kws_tf.synthesis.voices import VARIANTS\n"
         "espeak = Espeak()\n"
         "for genders in VARIANTS.values():\n"
         "    for variant in genders[0] + genders[1]:\n"
@@ -162,7 +179,7 @@ def test_every_voice_exists():
 def test_finished_set_is_found_at_once(dataset, monkeypatch):
     monkeypatch.setattr(synthesis, "_build", lambda *_: pytest.fail("built again"))
     before = file_hashes(dataset)
-    assert make_dataset(dataset, SMALL, progress=False) == dataset
+    assert make_dataset(dataset, SMALL) == dataset
     assert file_hashes(dataset) == before
 
 
@@ -174,10 +191,10 @@ def test_other_settings_or_files_are_not_overwritten(dataset, tmp_path):
         make_dataset(tmp_path)
     with pytest.raises(KwsError, match="not a folder of a synthesised data set"):
         make_dataset(tmp_path / "letter.txt")
-    with pytest.raises(KwsError, match="cannot write"):
+    with pytest.raises(KwsError, match=r"cannot write .*letter.txt/set \(File exists\)"):
         make_dataset(tmp_path / "letter.txt" / "set")
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "synthesis.json").write_text("{")
+    (tmp_path / "broken" / synthesis.DESCRIPTION_FILE).write_text("{")
     with pytest.raises(KwsError, match="not a folder of a synthesised data set"):
         make_dataset(tmp_path / "broken")
     assert (tmp_path / "letter.txt").read_text() == "mine"
@@ -187,59 +204,65 @@ def test_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesis, "_in_fresh_process", interrupt)
+    monkeypatch.setattr(synthesis, "check_length", lambda *_: 1000)
+    monkeypatch.setattr(fresh_process, "call", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        make_dataset(tmp_path / "set", SMALL, progress=False)
+        make_dataset(tmp_path / "set", SMALL)
     assert os.listdir(tmp_path) == []
 
 
 def test_killed_build_is_built_anew(tmp_path):
     code = (
         "import os, sys\n"
-        "from kws_tf.audio import synthesis\n"
-        "synthesis._in_fresh_process = lambda *_: None\n"
-        "synthesis._fill_test_set = lambda *_: os._exit(9)\n"
-        "synthesis.make_dataset(sys.argv[1], synthesis.SynthesisSettings(**eval(sys.argv[2])))\n"
+        "from kws_tf.synthesis import dataset, fresh_process\n"
+        "fresh_process.call = dataset.check_length = lambda *_: None\n"
+        "dataset._fill_test_set = lambda *_: os._exit(9)\n"
+        "dataset.make_dataset(sys.argv[1], dataset.SynthesisSettings(**eval(sys.argv[2])))\n"
     )
     settings = {"words": ("go",), "unknown_words": (), "per_word": 3, "noise_seconds": 1}
     target = tmp_path / "set"
     killed = subprocess.run([sys.executable, "-c", code, target, repr(settings)], cwd=ROOT)
     assert killed.returncode == 9
     assert not target.exists()
-    make_dataset(target, SynthesisSettings(**settings), progress=False)
-    assert count_recordings(target) == {"go": {"training": 1, "validation": 1, "testing": 1}}
+    make_dataset(target, SynthesisSettings(**settings))
+    assert count_examples(target) == {"go": {"training": 1, "validation": 1, "testing": 1}}
 
 
 def die(*_):
     os._exit(3)
 
 
-def test_lost_process_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "_make_clips", die)
-    with pytest.raises(KwsError, match="the process for die died; run again"):
-        make_dataset(tmp_path / "set", SMALL, progress=False)
+def fill_the_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (die, "the process for die died; run again"),
+        (fill_the_disk, r"cannot write .*/set \(No space left on device\); choose"),
+    ],
+)
+def test_what_ends_a_process_is_one_sentence(tmp_path, monkeypatch, what, message):
+    monkeypatch.setattr(synthesis, "check_length", lambda *_: 1000)
+    monkeypatch.setattr(synthesis, "_write_noise", what)
+    monkeypatch.setattr(synthesis, "_write_examples", what)
+    with pytest.raises(KwsError, match=message):
+        make_dataset(tmp_path / "set", SMALL)
     assert os.listdir(tmp_path) == []
 
 
-def test_long_word_needs_a_longer_clip(tmp_path):
-    settings = {
-        "words": ("turn the kitchen lights on",),
-        "unknown_words": (),
-        "per_word": 3,
-        "noise_seconds": 2,
-    }
+def test_long_word_needs_a_longer_window(tmp_path):
+    words = ("turn the kitchen lights on",)
+    short = SynthesisSettings(words, (), 3, noise_seconds=2)
     wanted = r"'turn .* on' takes 1\.\d s and does not fit the window of 1 s; give --window-ms "
     with pytest.raises(KwsError, match=wanted):
-        make_dataset(tmp_path / "short", SynthesisSettings(**settings, seconds=1), progress=False)
+        make_dataset(tmp_path / "short", short)
     assert os.listdir(tmp_path) == []
-    longer = settings | {"words": ("please turn the kitchen lights on right now",)}
+    assert 1600 < check_length(words, 2) <= 2000
+    longer = ("please turn the kitchen lights on right now",)
     with pytest.raises(KwsError, match="the longest window is 2000 ms, so choose a shorter word"):
-        make_dataset(tmp_path / "short", SynthesisSettings(**longer, seconds=2), progress=False)
-    folder = make_dataset(
-        tmp_path / "long", SynthesisSettings(**settings, seconds=2), progress=False
-    )
-    for path in (folder / "speech_commands").glob("turn*/*.wav"):
-        assert len(read_wav(path)) == 32_000
+        check_length(longer, 2)
 
 
 @pytest.mark.parametrize(
@@ -256,8 +279,8 @@ def test_long_word_needs_a_longer_clip(tmp_path):
         ({"per_word": 2}, "at least 3"),
         ({"testing_share": 0.95}, "shares"),
         ({"sample_rate": 44_100}, "sample rate"),
-        ({"seconds": 0}, "clips of 0 s"),
-        ({"noise_seconds": 0.5}, "shorter than a clip"),
+        ({"seconds": 0}, "would last 0 s"),
+        ({"noise_seconds": 0.5}, "shorter than an example"),
         ({"variety": 2.0}, "give 0 to 1.6"),
     ],
 )
@@ -294,21 +317,122 @@ def test_voices_that_cannot_be_used(monkeypatch, tmp_path):
             Espeak()
 
 
-def test_script_prints_the_table_and_one_line_on_error(tmp_path):
-    script = [sys.executable, str(ROOT / "scripts/make_dataset.py"), "--out", str(tmp_path / "set")]
-    sizes = ["--clips-per-word", "4", "--unknown-words", "cat", "--clips-per-unknown-word", "3"]
-    good = subprocess.run(
-        [*script, "--words", "dim,lights off", *sizes], capture_output=True, text=True, check=True
-    )
-    lines = [line.split() for line in good.stdout.splitlines()]
+def test_command_prints_the_table_and_one_line_on_error(dataset, monkeypatch, capsys):
+    wanted = []
+    monkeypatch.setattr(command, "make_dataset", lambda *options: wanted.append(options) or dataset)
+    script = SCRIPTS / "make_dataset.py"
+    sizes = ("--per-word", 10, "--per-unknown-word", 4, "--window-ms", 1500)
+    words = ("--words", "yes,lights on", "--unknown-words", "cat")
+    assert run_main(script, "-o", "set", *words, *sizes, "--jobs", 2) == 0
+    settings = SynthesisSettings(("yes", "lights on"), ("cat",), 10, 4, seconds=1.5)
+    assert wanted == [("set", settings, 2)]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["word", *PARTITIONS]
-    assert ["lights", "off", "2", "1", "1"] in lines
-    assert ["total", "5", "3", "3"] in lines
-    assert "11 of 11 clips" in good.stderr
-    settings = json.loads((tmp_path / "set/synthesis.json").read_text())["settings"]
-    assert settings["words"] == ["dim", "lights off"]
+    assert ["lights", "on", "7", "1", "2"] in lines
+    assert ["total", "16", "3", "5"] in lines
 
-    bad = subprocess.run([*script, "--words", "dim,,"], capture_output=True, text=True)
-    assert bad.returncode == 2
-    assert bad.stderr.startswith("error: ")
-    assert bad.stderr.count("\n") == 1
+    assert run_main(script, "-o", "set", "--words", "dim,,") == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+
+
+# --- One utterance, by any engine.
+
+
+class Tone:
+    """Says everything as a tone, the longer the slower."""
+
+    name = "tone"
+    sample_rate = 22_050
+
+    def __init__(self, seconds):
+        self.seconds, self.texts = seconds, set()
+
+    def speak(self, text, voice, rate=175, pitch=50, pitch_range=50):
+        self.texts.add(text)
+        time = np.arange(round(self.seconds * 150 / rate * self.sample_rate)) / self.sample_rate
+        return np.sin(2 * np.pi * 440 * time)
+
+
+SPEAKER = Speaker("0000000a", "training", "en+m1", 50, 150, 1.0)
+
+
+def test_a_cut_word_is_at_an_edge():
+    engine, settings = Tone(0.4), SynthesisSettings(("yes",), room_share=0)
+    centres = {}
+    for word in ("yes", "yes (cut)"):
+        samples = [render(engine, settings, Utterance(word, SPEAKER, i)) for i in range(40)]
+        assert np.shape(samples) == (40, 16_000)
+        assert np.abs(samples).max() <= 1
+        energy = np.square(samples)
+        centres[word] = (energy @ np.linspace(-1, 1, 16_000)) / energy.sum(axis=1)
+    assert engine.texts == {"yes", "yes.", "yes!", "yes?"}
+    assert np.median(np.abs(centres["yes"])) < 0.3 < 0.5 < np.median(np.abs(centres["yes (cut)"]))
+    assert 0.2 < np.mean(centres["yes (cut)"] > 0) < 0.8
+
+
+def test_a_long_word_is_spoken_faster():
+    settings = SynthesisSettings()
+    assert len(render(Tone(1.5), settings, Utterance("yes", SPEAKER, 0))) == 16_000
+    twice = SynthesisSettings(seconds=2)
+    assert len(render(Tone(1.5), twice, Utterance("yes", SPEAKER, 0))) == 32_000
+    with pytest.raises(KwsError, match=r"'yes' takes 1\.5 s, more than the window of 1 s"):
+        render(Tone(3.0), settings, Utterance("yes", SPEAKER, 0))
+
+
+# --- Processes and phrases.
+
+
+def test_a_script_without_a_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from kws_tf.synthesis.window import fitting_window\nprint(fitting_window(['Up']))\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, script], check=True, env=environment, capture_output=True
+    )
+    assert done.stdout == b"1000\n"
+
+
+def test_what_a_fresh_process_raises():
+    with pytest.raises(KwsError, match="espeak-ng has no voice 'xx'"):
+        fresh_process.call(saying.speak_all, ["yes"], "xx", 150)
+    with pytest.raises(FileNotFoundError) as raised:
+        fresh_process.call(os.stat, "absent")
+    assert raised.value.filename == "absent"
+    assert fresh_process.call(print, "to stderr") is None
+    with pytest.raises(KwsError, match="the process for exit died"):
+        fresh_process.call(sys.exit, 3)
+
+
+def test_say(tmp_path):
+    spans = say("hello, lights on", tmp_path / "a.wav", pause=0.5)
+    assert [part for part, _, _ in spans] == ["hello", "lights on"]
+    samples = read_wav(tmp_path / "a.wav")
+    assert len(samples) / 16_000 == pytest.approx(spans[-1][-1] + 0.5, abs=0.001)
+    energy = np.sqrt(np.mean(np.square(samples[: len(samples) // 160 * 160].reshape(-1, 160)), 1))
+    for _, start, end in spans:
+        assert end - start > 0.3
+        assert energy[round(100 * start) : round(100 * end)].mean() > 0.05
+        assert energy[round(100 * end) + 2 : round(100 * end) + 40].max() < 0.01
+    for text, more in ((" ,", {}), ("a", {"rate": 1}), ("a", {"pause": -1}), ("да", {})):
+        with pytest.raises(KwsError):
+            say(text, tmp_path / "b.wav", **more)
+    assert not (tmp_path / "b.wav").exists()
+
+
+def test_a_phrase_for_which_there_is_no_room(tmp_path, monkeypatch):
+    def write_a_part(path, content):
+        with open(path, "wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    phrase = tmp_path / "phrase.wav"
+    phrase.write_bytes(b"an older one")
+    monkeypatch.setattr(Path, "write_bytes", write_a_part)
+    with pytest.raises(KwsError, match=r"disk is full while writing .*/phrase\.wav"):
+        say("dim", phrase)
+    assert os.listdir(tmp_path) == ["phrase.wav"]
+    assert phrase.read_bytes() == b"an older one"

@@ -1,12 +1,14 @@
 """Make a speech data set on the spot: words spoken by many synthetic voices (espeak-ng).
 
 OUT/speech_commands has the layout of Speech Commands, OUT/test_set that of its test set, spoken
-by voices that no training clip has. The same options give the same bytes; a finished folder is
+by voices that no training example has. The same options give the same bytes; a finished folder is
 found again at once. No network is needed.
 """
 
+from kws_tf.audio.speech_commands import PARTITIONS
 from kws_tf.cli import command
-from kws_tf.synthesis.dataset import PARTITIONS, SynthesisSettings, count_recordings, make_dataset
+from kws_tf.synthesis.dataset import count_examples, make_dataset
+from kws_tf.synthesis.settings import SynthesisSettings
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -16,50 +18,52 @@ def word_list(text: str) -> tuple[str, ...]:
 def main() -> None:
     defaults = SynthesisSettings()
     parser = command.parser(__doc__)
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
         "--words",
         type=word_list,
         default=",".join(defaults.words),
+        metavar="LIST",
         help="keywords, separated by commas",
     )
     parser.add_argument(
         "--unknown-words",
         type=word_list,
         default=",".join(defaults.unknown_words),
+        metavar="LIST",
         help="other words, for the unknown class",
     )
     parser.add_argument(
-        "--clips-per-word",
+        "--per-word",
         type=int,
         default=defaults.per_word,
         metavar="N",
-        help="clips of a keyword over all partitions",
+        help="examples of each keyword over all partitions",
     )
     parser.add_argument(
-        "--clips-per-unknown-word",
+        "--per-unknown-word",
         type=int,
         default=defaults.per_unknown_word,
         metavar="N",
-        help="clips of each other word over all partitions",
+        help="examples of each other word over all partitions",
     )
     parser.add_argument(
         "--window-ms",
         type=float,
         default=1000 * defaults.seconds,
         metavar="X",
-        help="length of a clip, ms; as --window-ms of train.py",
+        help="length of an example, ms; as --window-ms of train.py",
     )
     parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of all chance")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="processes at a time (None: one for each core)"
+        "--jobs", type=int, metavar="N", help="processes at a time; by default one for each core"
     )
     arguments = vars(parser.parse_args())
     out, jobs = arguments.pop("out"), arguments.pop("jobs")
     arguments["seconds"] = arguments.pop("window_ms") / 1000
     folder = make_dataset(out, SynthesisSettings(**arguments), jobs)
 
-    table = count_recordings(folder)
+    table = count_examples(folder)
     totals = {name: sum(counts[name] for counts in table.values()) for name in PARTITIONS}
     width = max(len("total"), *map(len, table))
     print(f"{'word':{width}}" + "".join(f"{name:>12}" for name in PARTITIONS))

@@ -1,12 +1,12 @@
 """Speak words into a WAV file, to try a spotter on: 16 kHz, a pause after each comma.
 
-The voices are espeak-ng's; the default is one that synthesised training data never have.
+The voices are espeak-ng's; the default one speaks no synthesised training data.
 """
 
 from pathlib import Path
 
 from kws_tf.cli import command
-from kws_tf.synthesis.dataset import say
+from kws_tf.synthesis.saying import say
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Words spoken by a synthesiser, in the layout of Speech Commands."""
+"""Words spoken by a synthesiser, in the layout of Speech Commands. Imports no TensorFlow."""

@@ -21,8 +21,8 @@ from kws_tf.errors import KwsError
 function, arguments = pickle.load(sys.stdin.buffer)
 try:
     answer = function(*arguments), None
-except KwsError as error:
-    answer = None, str(error)
+except (KwsError, OSError) as error:
+    answer = None, error
 pickle.dump(answer, answers)
 answers.close()
 """
@@ -37,6 +37,7 @@ def call(function: Callable, *arguments):
 
     Raises:
         KwsError: The function's own, or the process died.
+        OSError: The function's own.
     """
     # A session of its own, because Ctrl-C is the caller's business.
     child = subprocess.run(
@@ -49,5 +50,5 @@ def call(function: Callable, *arguments):
         raise KwsError(f"the process for {function.__name__.strip('_')} died; run again")
     result, problem = pickle.loads(child.stdout)  # our own child's, so it can be trusted
     if problem:
-        raise KwsError(problem)
+        raise problem
     return result

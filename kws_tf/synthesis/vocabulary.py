@@ -1,18 +1,19 @@
 """The words that a spotter for one's own words must refuse: other words, and those that sound near.
 
-Near is the edit distance between espeak-ng's phonemes, least over the accents that speak the
-clips: of ``common_words.txt`` the nearest words are taken, so that ``dim`` meets ``dip``, ``him``
-and ``team``. A phrase also meets its parts alone, its parts turned round, itself with one part
-replaced by a near-sounding word, and with one part taken from another phrase of the list.
-What sounds the same as a keyword (``write`` and ``right``) is left out.
+Near is the edit distance between espeak-ng's phonemes, the smallest over the accents that speak
+the data set. Of ``common_words.txt`` the nearest words are taken: for ``dim`` they are ``dip``,
+``him``, ``team`` and others. For a phrase they are also its parts alone, its parts turned round,
+the phrase with one part replaced by a near-sounding word, and with one part taken from another
+phrase of the list. What sounds the same as a keyword (``write`` and ``right``) is left out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 
 from kws_tf.labels import KEYWORDS, word_key
-from kws_tf.synthesis.dataset import ACCENTS, UNKNOWN_WORDS, Espeak
-from kws_tf.synthesis.fresh_process import call
+from kws_tf.synthesis import fresh_process
+from kws_tf.synthesis.engine import ACCENTS, Espeak
+from kws_tf.synthesis.words import UNKNOWN_WORDS, spoken_text
 
 NEAR = 8
 """Near-sounding words for each keyword; likewise near-sounding phrases."""
@@ -31,32 +32,35 @@ def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
     Raises:
         KwsError: espeak-ng is missing or fails.
     """
-    return call(_unknown_words, tuple(words))
+    return fresh_process.call(_unknown_words, tuple(words))
 
 
 def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
     espeak = Espeak()
-
-    def sounds(text: str) -> Sounds:
-        return frozenset(espeak.phonemes(text, accent) for accent in ACCENTS)
-
-    listed = (resources.files("kws_tf.synthesis") / "common_words.txt").read_text().split()
-    common = {word: sounds(word) for word in listed}
-    near = {}
-    for part in {part for word in words for part in (word, *_parts(word))}:
-        near[part] = _nearest(sounds(part), common)
+    listed = (resources.files("kws_tf.synthesis") / "common_words.txt").read_text("utf-8").split()
+    common = _sounds(espeak, listed)
+    parts = _sounds(espeak, [part for word in words for part in (word, *_parts(word))])
+    near = {part: _nearest(sounds, common) for part, sounds in parts.items()}
     found = [text for word in words for text in _near_texts(word, words, near)]
-    keys, taken = set(map(word_key, words)), set().union(*map(sounds, words))
+    candidates = _sounds(espeak, (*found, *KEYWORDS, *UNKNOWN_WORDS))
+    keys, taken = set(map(word_key, words)), set().union(*(parts[word] for word in words))
     chosen = {}
-    for text in (*found, *KEYWORDS, *UNKNOWN_WORDS):
+    for text, sounds in candidates.items():
         key = word_key(text)
-        if key not in keys and not sounds(text) & taken:
+        if key not in keys and not sounds & taken:
             chosen.setdefault(key, text)
     return tuple(chosen.values())
 
 
+def _sounds(espeak: Espeak, texts: Iterable[str]) -> dict[str, Sounds]:
+    """Returns the phonemes of each text in every accent, in the order of the texts."""
+    texts = list(dict.fromkeys(texts))
+    spoken = [espeak.phonemes(texts, accent) for accent in ACCENTS]
+    return {text: frozenset(found) for text, *found in zip(texts, *spoken, strict=True)}
+
+
 def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> Iterator[str]:
-    """Yields what is taken for a keyword easily."""
+    """Yields what is easily taken for a keyword."""
     parts = _parts(word)
     if len(parts) == 1:
         yield from near[word][:NEAR]
@@ -72,7 +76,7 @@ def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> 
 
 
 def _parts(word: str) -> list[str]:
-    return word.replace("_", " ").split()
+    return spoken_text(word).split()
 
 
 def _nearest(wanted: Sounds, common: dict[str, Sounds]) -> list[str]:

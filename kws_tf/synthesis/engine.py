@@ -1,0 +1,179 @@
+"""Speech engines: from a text to samples. There is one, the espeak-ng library.
+
+espeak-ng and its voices come with the package espeakng-loader, so nothing is downloaded. Its C
+API keeps global state that leaks from one utterance into the next (oscillator phases, echo
+buffers): see ``kws_tf.synthesis.fresh_process``.
+
+API: https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
+"""
+
+import ctypes
+import os
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+from kws_tf.errors import KwsError
+from kws_tf.synthesis.words import spoken_text
+
+ACCENTS = (
+    *("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland"),
+    *("en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
+)
+"""espeak-ng's accents of English."""
+
+
+class Engine(Protocol):
+    """What speaks.
+
+    Attributes:
+        name: For errors.
+        sample_rate: Of what ``speak`` returns, Hz.
+    """
+
+    name: str
+    sample_rate: int
+
+    def speak(
+        self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
+    ) -> np.ndarray:
+        """Returns float64 samples [n] in -1..1; see ``Espeak.speak``."""
+
+
+class Espeak:
+    """The espeak-ng library. It has global state: make one instance in a process.
+
+    Raises:
+        KwsError: The package is missing, or the library or its voices cannot be used.
+    """
+
+    name = "espeak-ng"
+    sample_rate = 22_050
+    _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
+    _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+    _POS_CHARACTER, _CHARS_UTF8 = 1, 1
+
+    def __init__(self):
+        """Loads the library with its packaged voices."""
+        self._library, voices = _load()
+        self._initialise(voices)
+        self._pieces: list[bytes] = []
+        callback_type = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+        )
+        self._callback = callback_type(self._receive)  # must outlive the library's use of it
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._declare_arguments()
+        self._library.espeak_ng_SetRandSeed(1)
+
+    def _initialise(self, voices: str) -> None:
+        self._library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(voices), self._DONT_EXIT)
+        # Paths over some 150 characters are silently replaced by one of the build machine.
+        used = ctypes.c_char_p()
+        self._library.espeak_Info(ctypes.byref(used))
+        if used.value != os.fsencode(voices) or not os.path.isdir(voices):
+            raise KwsError(
+                f"{self.name} cannot use its voices in {voices}; "
+                "reinstall espeakng-loader, in a folder with a shorter path if this one is long"
+            )
+
+    def _declare_arguments(self) -> None:
+        self._library.espeak_Synth.argtypes = [
+            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
+            *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
+        ]
+        self._library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+
+    def _receive(self, samples, number: int, _events) -> int:
+        if samples and number > 0:
+            self._pieces.append(ctypes.string_at(samples, 2 * number))
+        return 0  # go on
+
+    def speak(
+        self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
+    ) -> np.ndarray:
+        """Speaks a text.
+
+        Args:
+            text: What to say.
+            voice: ``accent+variant``, such as ``en-us+f2``.
+            rate: Words a minute, 80 to 450.
+            pitch: 0 to 99; 50 is the voice's own.
+            pitch_range: 0 (monotone) to 99.
+
+        Returns:
+            float64 samples [n] in -1..1 at 22,050 Hz, silence at both ends cut off.
+
+        Raises:
+            KwsError: espeak-ng does not know the voice or says nothing.
+        """
+        self._set_voice(voice)
+        for parameter, value in (
+            (self._RATE, rate),
+            (self._VOLUME, 60),  # loud variants overload at the usual 100
+            (self._PITCH, pitch),
+            (self._RANGE, pitch_range),
+        ):
+            self._library.espeak_SetParameter(parameter, round(value), 0)
+        self._pieces.clear()
+        encoded = spoken_text(text).encode()
+        failed = self._library.espeak_Synth(
+            encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
+        )
+        samples = np.frombuffer(b"".join(self._pieces), np.int16) / 32_768
+        loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
+        if failed or not len(loud):
+            raise KwsError(f"{self.name} cannot speak '{text}'; choose another word")
+        return samples[loud[0] : loud[-1] + 1]
+
+    def phonemes(self, texts: Iterable[str], voice: str = "en") -> list[tuple[str, ...]]:
+        """Returns how texts are spoken: espeak-ng's names of phonemes, without stress and tone.
+
+        Args:
+            texts: What to say; all at once, because choosing a voice takes longer than the rest.
+            voice: ``accent`` or ``accent+variant``.
+
+        Raises:
+            KwsError: espeak-ng does not know the voice.
+        """
+        self._set_voice(voice)
+        return [self._phonemes(text) for text in texts]
+
+    def _phonemes(self, text: str) -> tuple[str, ...]:
+        rest, found = ctypes.c_char_p(spoken_text(text).encode()), []
+        while rest.value:  # a clause at a time
+            clause = self._library.espeak_TextToPhonemes(
+                ctypes.byref(rest), self._CHARS_UTF8, ord("|") << 8
+            )
+            found += (clause or b"").decode().replace(" ", "|").split("|")
+        # Stress comes before a name; a digit or # after it is a variant of the same phoneme.
+        plain = (name.lstrip("',%=") for name in found)
+        return tuple(name.rstrip("#23") or name for name in plain if name)
+
+    def _set_voice(self, voice: str) -> None:
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise KwsError(
+                f"{self.name} has no voice '{voice}'; choose one of its own, such as en+f4"
+            )
+
+
+def _load() -> tuple[ctypes.CDLL, str]:
+    """Returns the packaged library and the folder of its voices."""
+    try:
+        import espeakng_loader
+
+        library = ctypes.CDLL(espeakng_loader.get_library_path())
+        return library, espeakng_loader.get_data_path()
+    except ImportError as error:
+        raise KwsError(
+            "speech synthesis needs the package espeakng-loader; run: pip install espeakng-loader"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise KwsError(f"espeak-ng does not load ({error}); reinstall espeakng-loader") from error

@@ -1,0 +1,60 @@
+"""Phrases to try a spotter on."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.errors import KwsError
+from kws_tf.files import write_bytes
+from kws_tf.synthesis import fresh_process
+from kws_tf.synthesis.chance import generator
+from kws_tf.synthesis.engine import Espeak
+from kws_tf.synthesis.signals import coloured_noise, gain, resampled, wav_bytes
+from kws_tf.synthesis.words import checked_word
+
+SAMPLE_RATE = 16_000
+_SPEECH_DBFS, _NOISE_DBFS = -19, -55
+
+
+def say(
+    text: str, out: str | os.PathLike, voice: str = "en+f4", rate: float = 150, pause: float = 0.8
+) -> list[tuple[str, float, float]]:
+    """Speaks a text into a WAV file of 16 kHz, over faint noise.
+
+    Args:
+        text: What to say; its parts are separated by commas.
+        out: The file. It appears when it is whole.
+        voice: ``accent+variant``, as espeak-ng names it.
+        rate: Words a minute, 80 to 450.
+        pause: Time before, after and between the parts, seconds.
+
+    Returns:
+        Each part with the seconds at which it begins and ends.
+
+    Raises:
+        KwsError: If there is nothing to say, it cannot be spoken, a value is out of range, or the
+            file cannot be written.
+    """
+    parts = [checked_word(part) for part in text.split(",") if part.strip()]
+    if not parts or not 80 <= rate <= 450 or not 0 <= pause <= 10:
+        raise KwsError("give words to say, a rate of 80 to 450 and a pause of 0 to 10 s")
+    silence = np.zeros(round(pause * SAMPLE_RATE))
+    pieces, spans = [silence], []
+    spoken_parts = fresh_process.call(speak_all, parts, voice, rate)
+    for part, spoken in zip(parts, spoken_parts, strict=True):
+        spoken = resampled(spoken, SAMPLE_RATE / Espeak.sample_rate)
+        start = sum(map(len, pieces)) / SAMPLE_RATE
+        spans.append((part, start, start + len(spoken) / SAMPLE_RATE))
+        pieces += [spoken, silence]
+    samples = np.concatenate(pieces)
+    samples *= gain(_SPEECH_DBFS) / np.sqrt(np.mean(samples[samples != 0] ** 2))
+    samples += coloured_noise(generator(text), len(samples), SAMPLE_RATE, 1) * gain(_NOISE_DBFS)
+    write_bytes(Path(out), wav_bytes(samples, SAMPLE_RATE))
+    return spans
+
+
+def speak_all(texts: list[str], voice: str, rate: float) -> list[np.ndarray]:
+    """Speaks some texts with the same voice; for a fresh process."""
+    espeak = Espeak()
+    return [espeak.speak(text, voice, rate) for text in texts]
