@@ -15,12 +15,22 @@ KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go
 
 
 def clean_word(word: str) -> str:
-    """Returns a word or phrase in Unicode's composed form, with single spaces between its parts."""
+    """Returns a word or phrase in Unicode's composed form, with single spaces between its parts.
+
+    Example:
+        >>> clean_word("  lights   on ")
+        'lights on'
+    """
     return unicodedata.normalize("NFC", " ".join(word.split()))
 
 
 def word_key(word: str) -> str:
-    """Returns what two spellings of one word have in common: ``Lights_On`` is ``lights on``."""
+    """Returns what the spellings of one word have in common.
+
+    Example:
+        >>> word_key("Lights_On") == word_key("lights on")
+        True
+    """
     return clean_word(word.replace("_", " ")).casefold()
 
 
@@ -33,6 +43,10 @@ def class_names(words: Sequence[str] = KEYWORDS) -> tuple[str, ...]:
     Raises:
         KwsError: If there is no word, one is named twice (in whatever spelling) or has a reserved
             name, or one cannot be the name of a folder and a line of a file.
+
+    Example:
+        >>> class_names(["up", "down"])
+        ('_silence_', '_unknown_', 'up', 'down')
     """
     words = tuple(words)
     keys = {word_key(word) for word in words}
@@ -44,19 +58,19 @@ def class_names(words: Sequence[str] = KEYWORDS) -> tuple[str, ...]:
     for word in words:
         if word != clean_word(word) or word[0] in "._" or not word.isprintable() or "/" in word:
             raise KwsError(
-                f"the word {word!r} cannot name a folder of clips; use words that do not begin "
-                "with a dot or an underscore and have no slash, control character or double space"
+                f"the word {word!r} cannot name a folder of recordings; give words without slash, "
+                "control character or double space that begin with neither dot nor underscore"
             )
     return (SILENCE, UNKNOWN, *words)
 
 
 def check_spelling(words: Sequence[str], spoken: Iterable[str], where: str) -> None:
-    """Refuses clips of a keyword under another spelling, which would be taken for unknown speech.
+    """Refuses examples of a keyword under another spelling, which would count as unknown speech.
 
     Args:
         words: The keywords.
-        spoken: The words that there are clips of.
-        where: Where the clips are, for the error.
+        spoken: The words that there are examples of.
+        where: Where the examples are, for the error.
 
     Raises:
         KwsError: For the first such word.
@@ -66,6 +80,6 @@ def check_spelling(words: Sequence[str], spoken: Iterable[str], where: str) -> N
         wanted = spelling.get(word_key(word), word)
         if word != wanted:
             raise KwsError(
-                f"the clips of '{word}' in {where} are of the keyword '{wanted}' in another "
+                f"the examples of '{word}' in {where} are of the keyword '{wanted}' in another "
                 f"spelling; rename their folder, or spell it '{word}' in --words"
             )

@@ -1,3 +1,5 @@
+"""Augmentation: what each part does to an example, how much at most, and from which seed."""
+
 import dataclasses
 
 import numpy as np
@@ -21,19 +23,14 @@ def only(**values):
     return dataclasses.replace(OFF, **values)
 
 
-def spectrograms(clips=6, seed=0, low=60, high=200):
+def spectrograms(number=6, seed=0, low=60, high=200):
     rng = np.random.default_rng(seed)
-    return rng.integers(low, high, (clips, 98, 40), dtype=np.uint8)
+    return rng.integers(low, high, (number, 98, 40), dtype=np.uint8)
 
 
-def no_noise(clips):
-    return tf.zeros([clips, FRAMES, 40])
-
-
-def on_pictures(values, settings, noise=None, silence=None, seed=SEED):
-    clips = len(values)
-    noise = no_noise(clips) if noise is None else noise
-    silence = tf.zeros([clips], tf.bool) if silence is None else silence
+def on_spectrograms(values, settings, noise=None, silence=None, seed=SEED):
+    noise = tf.zeros([len(values), FRAMES, 40]) if noise is None else noise
+    silence = tf.zeros([len(values)], tf.bool) if silence is None else silence
     found = augment.augment_spectrograms(values, noise, silence, seed, settings, STORED, STEP)
     return found.numpy()
 
@@ -44,8 +41,8 @@ def on_samples(values, settings, noise=None, silence=None, seed=SEED):
     return augment.augment_samples(values, noise, silence, seed, settings, RATE).numpy()
 
 
-def white(clips=4, amplitude=0.1, seed=0):
-    values = np.random.default_rng(seed).normal(size=(clips, RATE)) * amplitude
+def white(number=4, amplitude=0.1, seed=0):
+    values = np.random.default_rng(seed).normal(size=(number, RATE)) * amplitude
     return (values.clip(-1, 1) * 32767).astype(np.int16)
 
 
@@ -73,17 +70,18 @@ def test_noise_is_rolled_round_by_no_more_than_allowed():
     by = rolled[:, 0, 0].astype(int)
     by = np.where(by > FRAMES // 2, FRAMES - by, -by)
     assert sorted(set(by.tolist())) == list(range(-5, 6))
-    for clip, frames in zip(rolled, by, strict=True):
-        np.testing.assert_array_equal(clip, np.roll(noise[0], frames, 0))
+    for example, frames in zip(rolled, by, strict=True):
+        np.testing.assert_array_equal(example, np.roll(noise[0], frames, 0))
     assert augment.roll(noise, SEED, OFF, 20.0) is noise
 
 
-def test_rolled_noise_reaches_the_clips_of_both_kinds():
+def test_noise_is_rolled_in_spectrograms_and_samples():
     silence = tf.fill([6], True)
     rng = np.random.default_rng(0)
     on_frames = rng.uniform(1, 9, (6, FRAMES, 40)).astype(np.float32)
     still, rolled = (
-        on_pictures(spectrograms(), only(noise_roll_ms=ms), on_frames, silence) for ms in (0, 500)
+        on_spectrograms(spectrograms(), only(noise_roll_ms=ms), on_frames, silence)
+        for ms in (0, 500)
     )
     assert not np.allclose(still, rolled)
     np.testing.assert_allclose(np.sort(still, 1), np.sort(rolled, 1), rtol=1e-6)
@@ -93,32 +91,38 @@ def test_rolled_noise_reaches_the_clips_of_both_kinds():
     np.testing.assert_allclose(np.sort(still, 1), np.sort(rolled, 1), rtol=1e-6)
 
 
-def test_off_leaves_a_clip_as_it_is():
+def test_off_leaves_an_example_as_it_is():
     values = spectrograms(low=0, high=256)
-    np.testing.assert_allclose(on_pictures(values, OFF), plain(values), atol=1e-5)
+    np.testing.assert_allclose(on_spectrograms(values, OFF), plain(values), atol=1e-5)
     np.testing.assert_array_equal(on_samples(white(), OFF), real(white()))
     np.testing.assert_array_equal(augment.mask(plain(values), SEED, OFF, 20.0), plain(values))
 
 
 @pytest.mark.parametrize(("name", "value"), PARTS.values(), ids=PARTS)
-def test_each_part_alone_changes_a_picture(name, value):
+def test_each_part_alone_changes_a_spectrogram(name, value):
     values = spectrograms()
-    changed = on_pictures(values, only(**{name: value}))
+    changed = on_spectrograms(values, only(**{name: value}))
     assert np.abs(changed - plain(values)).max() > 0.1
 
 
-def test_noise_alone_changes_a_picture():
+def test_noise_alone_changes_a_spectrogram():
     values, noise = spectrograms(), tf.fill([6, FRAMES, 40], 1e6)
     settings = only(noise_share=1.0, noise_volume=0.1)
-    assert np.all(on_pictures(values, settings, noise).mean((1, 2)) > plain(values).mean((1, 2)))
+    assert np.all(
+        on_spectrograms(values, settings, noise).mean((1, 2)) > plain(values).mean((1, 2))
+    )
     for harmless in (only(noise_share=1.0), only(noise_volume=0.1)):
-        np.testing.assert_allclose(on_pictures(values, harmless, noise), plain(values), atol=1e-5)
+        np.testing.assert_allclose(
+            on_spectrograms(values, harmless, noise), plain(values), atol=1e-5
+        )
 
 
 def test_same_seed_same_batch():
     values, noise = spectrograms(), tf.fill([6, FRAMES, 40], 100.0)
     first, again, other = (
-        augment.mask(on_pictures(values, EVERYTHING, noise, seed=s), s, EVERYTHING, 20.0).numpy()
+        augment.mask(
+            on_spectrograms(values, EVERYTHING, noise, seed=s), s, EVERYTHING, 20.0
+        ).numpy()
         for s in (SEED, SEED, SEED + 1)
     )
     np.testing.assert_array_equal(first, again)
@@ -148,8 +152,8 @@ def test_shift_moves_frames_and_fills_with_the_floor(shift, step):
 
 def test_shift_is_bounded_and_in_whole_source_frames():
     values = np.tile(np.arange(98, dtype=np.uint8)[None, :, None] + 100, (200, 1, 40))
-    moved = on_pictures(values, only(shift_ms=50.0))
-    middle = 24  # never from outside the clip
+    moved = on_spectrograms(values, only(shift_ms=50.0))
+    middle = 24  # never from outside the example
     shift = np.round((plain(values)[:, middle, 0] - moved[:, middle, 0]) * 10)
     np.testing.assert_allclose(
         plain(values)[:, middle, 0] - moved[:, middle, 0], shift / 10, 0, 1e-4
@@ -162,12 +166,12 @@ def test_shift_of_samples(samples):
     ramp = np.tile(np.arange(samples, dtype=np.int16)[None] + 1000, (64, 1))
     moved = on_samples(ramp, only(shift_ms=10.0))
     shifts = set()
-    for clip in moved:
-        inside = np.flatnonzero(clip)
+    for example in moved:
+        inside = np.flatnonzero(example)
         shift = inside[0] if inside[0] else inside[-1] + 1 - samples
         wanted = np.zeros(samples, np.float32)
         wanted[inside] = real(ramp)[0, inside - shift]
-        np.testing.assert_array_equal(clip, wanted)
+        np.testing.assert_array_equal(example, wanted)
         assert abs(shift) <= 160
         shifts.add(shift)
     assert min(shifts) < -50
@@ -198,7 +202,7 @@ def test_gain_is_exact_in_db():
     seeds = tf.random.experimental.stateless_split(SEED, 5)
     values = spectrograms(low=100, high=180)  # far from the floor, the offset and the ceiling
     gain = augment.gains_db(tf.constant(6), seeds[2], only(gain_db=6.0)).numpy()
-    changed = on_pictures(values, only(gain_db=6.0)) - plain(values)
+    changed = on_spectrograms(values, only(gain_db=6.0)) - plain(values)
     assert np.all(abs(gain) <= 6)
     wanted = np.broadcast_to((gain * np.log(10) / 10)[:, None, None], changed.shape)
     np.testing.assert_allclose(changed, wanted, atol=1e-3)
@@ -222,18 +226,18 @@ def test_noise_on_records_is_noise_on_audio():
     on_audio, on_records = np.exp(mixed).mean(1), power.numpy().mean(1)
     assert abs(np.log(on_audio / on_records).mean()) < 0.03
 
-    # The same through the augmentation itself; noise alone, as silent clips are.
+    # The same through the augmentation itself; noise alone, as silent examples are.
     silence = tf.ones([8], tf.bool)
     code = records.to_uint8(log_mel(noise, STORED), STORED)
     hum = mel_power(records.from_uint8(code[:, ::STEP][:, :FRAMES], STORED), STORED)
     seeds = tf.random.experimental.stateless_split(SEED, 5)
     volumes = augment.volumes(silence, seeds[3], OFF).numpy()
-    from_records = on_pictures(spectrograms(8), OFF, hum, silence)
+    from_records = on_spectrograms(spectrograms(8), OFF, hum, silence)
     from_audio = log_mel(volumes[:, None] * noise, config).numpy()
     assert abs(from_records - from_audio).mean() < 0.05
 
 
-def test_another_clip_is_mixed_in_by_power_and_by_samples():
+def test_another_example_is_mixed_in_by_power_and_by_samples():
     settings = only(mix_share=1.0, mix_volume=0.5)
     values = spectrograms()
     volume = augment.other_volumes(
@@ -244,7 +248,7 @@ def test_another_clip_is_mixed_in_by_power_and_by_samples():
     power = mel_power(plain(values), STORED).numpy()
     mixed = power + volume[:, None, None] ** 2 * np.roll(power, 1, 0)
     np.testing.assert_allclose(
-        mel_power(on_pictures(values, settings), STORED), mixed, rtol=1e-3, atol=1e-6
+        mel_power(on_spectrograms(values, settings), STORED), mixed, rtol=1e-3, atol=1e-6
     )
     samples = white()
     volume = augment.other_volumes(
@@ -257,7 +261,7 @@ def test_another_clip_is_mixed_in_by_power_and_by_samples():
 def test_edges_are_silent_on_one_side_and_no_longer_than_allowed():
     settings, noise = only(edge_share=1.0, edge_ms=300.0), tf.fill([200, FRAMES, 40], 10.0)
     noisy = dataclasses.replace(settings, noise_share=1.0, noise_volume=1.0)
-    silent = on_pictures(spectrograms(200), noisy, noise) <= STORED.floor + 1e-5
+    silent = on_spectrograms(spectrograms(200), noisy, noise) <= STORED.floor + 1e-5
     np.testing.assert_array_equal(silent.all(2), silent.any(2))
     frames = silent.all(2)
     assert not np.any(frames[:, 0] & frames[:, -1])
@@ -269,12 +273,14 @@ def test_edges_are_silent_on_one_side_and_no_longer_than_allowed():
     assert abs(lengths.mean() / RATE - 0.15) < 0.02
 
 
-def test_as_many_clips_as_wanted_have_silent_edges():
-    frames = on_pictures(spectrograms(2000), only(edge_share=0.3, edge_ms=1000.0)) <= STORED.floor
+def test_as_many_examples_as_wanted_have_silent_edges():
+    frames = (
+        on_spectrograms(spectrograms(2000), only(edge_share=0.3, edge_ms=1000.0)) <= STORED.floor
+    )
     assert np.mean(frames.any((1, 2))) == pytest.approx(0.3, abs=0.04)
 
 
-def test_as_many_clips_as_wanted_get_another_one():
+def test_as_many_examples_as_wanted_get_another_one():
     drawn = augment.other_volumes(4000, SEED, only(mix_share=0.3, mix_volume=0.5)).numpy()
     assert np.mean(drawn > 0) == pytest.approx(0.3, abs=0.03)
 
@@ -290,7 +296,7 @@ def test_volumes():
 def test_silence_keeps_nothing_of_the_speech():
     silence = tf.constant([True, False] * 3)
     noise = tf.fill([6, FRAMES, 40], 10.0)
-    a, b = (on_pictures(spectrograms(seed=s), EVERYTHING, noise, silence) for s in (0, 1))
+    a, b = (on_spectrograms(spectrograms(seed=s), EVERYTHING, noise, silence) for s in (0, 1))
     np.testing.assert_array_equal(a[::2], b[::2])
     assert np.all(np.any(a[1::2] != b[1::2], axis=(1, 2)))
     hum = white(6, seed=2)
@@ -346,14 +352,10 @@ def test_always_finite_and_within_range(augmentation, seed, level):
     )
     silence = tf.constant([True, False, False, True])
     noise = mel_power(plain(values), STORED)
-    mixed = on_pictures(values, augmentation, noise, silence, key)
+    mixed = on_spectrograms(values, augmentation, noise, silence, key)
     masked = np.array(augment.mask(mixed, key, augmentation, 20.0))
     for result in (mixed, masked):
         assert np.all((result >= STORED.floor - 1e-5) & (result <= STORED.ceiling + 1e-5))
     samples = np.full((4, 2000), 32767 if level else -32768, np.int16)
-    coloured = augment.colour(
-        mixed - STORED.floor, STORED.ceiling - STORED.floor, key, augmentation
-    )
-    assert np.all((coloured >= 0) & (coloured <= STORED.ceiling - STORED.floor + 1e-5))
     loud = augment.augment_samples(samples, samples, silence, key, augmentation, RATE).numpy()
     assert np.all(abs(loud) <= 1)

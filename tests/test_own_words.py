@@ -1,9 +1,8 @@
 """Words of one's own: what is synthesised and mixed, which words are refused, the whole path."""
 
+import functools
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,17 +15,17 @@ from tiny_run import make_audio, write_wav
 
 from kws_tf.audio import speech_commands
 from kws_tf.audio.speech_commands import scan
-from kws_tf.data import extract, locate, mix, sources
+from kws_tf.data import locate, mix, records, sources
 from kws_tf.errors import KwsError
 from kws_tf.files import folder_digest
 from kws_tf.frontend.config import front_end
 from kws_tf.labels import check_spelling, class_names, word_key
 from kws_tf.settings import DataSettings
-from kws_tf.synthesis import dataset, fresh_process, vocabulary
-from kws_tf.synthesis.dataset import SynthesisSettings, fitting_window, say
+from kws_tf.synthesis import vocabulary
+from kws_tf.synthesis.settings import SynthesisSettings
+from kws_tf.synthesis.window import fitting_window
 
-ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ROOT / "scripts"
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 
 @pytest.fixture
@@ -43,8 +42,10 @@ def call(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def few(monkeypatch, tmp_path):
-    """A handful of clips a word, of one unknown word, instead of hundreds of sixty."""
+    """A handful of examples a word, of one unknown word, instead of hundreds of sixty."""
     monkeypatch.chdir(tmp_path)
+    brief = functools.partial(SynthesisSettings, noise_seconds=2.0)
+    monkeypatch.setattr(locate, "SynthesisSettings", brief)
     monkeypatch.setattr(mix, "ENOUGH", 12)
     monkeypatch.setattr(mix, "LEAST", 6)
     monkeypatch.setattr(mix, "HELD_OUT", 4)
@@ -120,50 +121,18 @@ def test_window_out_of_range(window):
 
 
 def test_records_of_another_window(tmp_path):
-    audio = make_audio(tmp_path / "audio")
-    extract.extract(audio, tmp_path / "records", front_end("logmel40", 800), shards=1)
+    for partition in records.PARTITIONS:
+        with records.Writer(tmp_path, partition, records.PUBLISHED) as writer:
+            spectrograms = np.zeros((3, 78, 40), np.uint8)  # 800 ms
+            writer.write(spectrograms, ("up", "down", "cat"), ("a.wav", "b.wav", "c.wav"))
     data = DataSettings(words=("up", "down"), window_ms=800)
-    loaded = sources.load(tmp_path / "records", "training", front_end("logmel40", 800), data)
-    assert loaded.values.shape[1:] == (78, 40)
-    with pytest.raises(KwsError, match=r"78 frames a clip \(800 ms\) and the window of 1000 ms"):
-        sources.load(tmp_path / "records", "training", front_end("logmel40"), data)
+    loaded = sources.load(tmp_path, "training", front_end("logmel40", 800), data)
+    assert loaded.values.shape == (3, 78, 40)
+    with pytest.raises(KwsError, match=r"78 frames .*\(800 ms\) and the window of 1000 ms"):
+        sources.load(tmp_path, "training", front_end("logmel40"), data)
 
 
-# --- The data set.
-
-
-def test_cut_words(tmp_path):
-    cut = SynthesisSettings(("lights on",), (), 40, cut_words=True, noise_seconds=1)
-    cut = dataset.make_dataset(tmp_path / "set", cut, progress=False) / "speech_commands"
-    assert {clip.word for clip in scan(cut)} == {"lights on", "lights on (cut)"}
-    clips = scan(cut)
-    samples = sources.read_samples([clip.path for clip in clips], front_end("logmel40"))
-    energy = np.square(samples.astype(float))
-    centre = (energy @ np.linspace(-1, 1, 16000)) / energy.sum(axis=1)
-    is_cut = np.array([clip.word.endswith("(cut)") for clip in clips])
-    # A cut word is at an edge of its clip, at either one.
-    assert np.median(np.abs(centre[~is_cut])) < 0.3 < 0.5 < np.median(np.abs(centre[is_cut]))
-    assert 0.2 < np.mean(centre[is_cut] > 0) < 0.8
-
-
-def test_a_script_without_a_guard(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from kws_tf.audio.synthesis import SynthesisSettings, make_dataset\n"
-        "tiny = SynthesisSettings(('Up',), (), 3, noise_seconds=1)\n"
-        f"make_dataset({str(tmp_path / 'set')!r}, tiny)\n"
-    )
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
-    assert {clip.word for clip in scan(tmp_path / "set" / "speech_commands")} == {"Up"}
-
-
-def test_what_a_fresh_process_raises():
-    with pytest.raises(KwsError, match="espeak-ng has no voice 'xx'"):
-        fresh_process.call(dataset._speak, ["yes"], "xx", 150)
-    assert fresh_process.call(print, "to stderr") is None
-    with pytest.raises(KwsError, match="the process for exit died"):
-        fresh_process.call(sys.exit, 3)
+# --- Recordings and synthesised speech.
 
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.integers(0, 1000), min_size=1))
@@ -179,10 +148,10 @@ def test_how_much_is_synthesised(recorded):
 
 
 def recorded_words(folder):
-    """20 clips of ``up``, of which 4 are validation ones; 2 training clips of ``dim``."""
+    """20 recordings of ``up``, 4 of them for validation; 2 of ``dim``, for training."""
     audio = make_audio(folder)
     shutil.rmtree(audio / "down")
-    training = [c.path.name for c in scan(audio, ["up"]) if c.partition == "training"]
+    training = [f.path.name for f in scan(audio, ["up"]) if f.partition == "training"]
     for name in training[:2]:
         write_wav(audio / "dim" / name, np.random.default_rng(1).normal(0, 0.1, 16000))
     return audio
@@ -197,12 +166,12 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
     assert source.folder.name == "speech_commands"
     assert folder_digest(audio) == before
 
-    recorded = {clip.path.stem for clip in scan(audio)}
+    recorded = {file.path.stem for file in scan(audio)}
     mixed = scan(source.folder)
     numbers = Counter(
-        (clip.word, clip.partition, clip.path.stem.partition("_again_")[0] in recorded)
-        for clip in mixed
-        if clip.word in data.words
+        (file.word, file.partition, file.path.stem.partition("_again_")[0] in recorded)
+        for file in mixed
+        if file.word in data.words
     )
     assert numbers == {
         ("up", "training", True): 16,
@@ -218,9 +187,9 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
         ("lights on", "testing", False): 2,
     }
     speakers = {}
-    for clip in mixed:
-        assert speakers.setdefault(clip.speaker, clip.partition) == clip.partition
-    others = {clip.word for clip in mixed} - set(data.words)
+    for file in mixed:
+        assert speakers.setdefault(file.speaker, file.partition) == file.partition
+    others = {file.word for file in mixed} - set(data.words)
     assert others == {"cat", "lights", *(f"{word} (cut)" for word in data.words)}
     noise = [path.name for path in speech_commands.noise_files(source.folder)]
     assert "hiss.wav" in noise and "synthetic_babble.wav" in noise
@@ -244,7 +213,7 @@ def test_enough_recordings_are_left_alone(few, tmp_path):
 
 def test_some_of_the_recordings(few, tmp_path):
     audio = make_audio(tmp_path / "own")
-    every = {(c.word, c.path.name) for c in scan(audio)}
+    every = {(f.word, f.path.name) for f in scan(audio)}
 
     def used(number, synthetic):
         data = DataSettings(
@@ -252,12 +221,12 @@ def test_some_of_the_recordings(few, tmp_path):
         )
         source = locate.training_data(audio, False, data)
         assert source.synthetic == (synthetic > 0)
-        clips = scan(source.folder)
+        files = scan(source.folder)
         assert [path.name for path in speech_commands.noise_files(source.folder)]
-        there = {(c.word, c.path.name) for c in clips if c.partition == "training"} & every
-        validation = {c.path.name for c in clips if c.partition == "validation"}
-        assert validation >= {c.path.name for c in scan(audio) if c.partition == "validation"}
-        return there, len(clips) - len(there)
+        there = {(f.word, f.path.name) for f in files if f.partition == "training"} & every
+        validation = {f.path.name for f in files if f.partition == "validation"}
+        assert validation >= {f.path.name for f in scan(audio) if f.partition == "validation"}
+        return there, len(files) - len(there)
 
     none, _ = used(0, 6)
     two, without = used(2, 0)
@@ -277,7 +246,7 @@ def test_a_word_that_cannot_be_spoken(few, tmp_path):
     audio = recorded_words(tmp_path / "own")
     (audio / "dim").rename(audio / "да")
     source = locate.training_data(audio, False, DataSettings(words=("up", "да", "on")))
-    assert Counter(c.word for c in scan(source.folder))["да"] == 2
+    assert Counter(f.word for f in scan(source.folder))["да"] == 2
     with pytest.raises(KwsError, match="'д' in 'да' cannot be spoken"):
         locate.training_data(None, False, DataSettings(words=("up", "да")))
 
@@ -285,7 +254,7 @@ def test_a_word_that_cannot_be_spoken(few, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"words": ("Up", "dim")}, "clips of 'up' .* the keyword 'Up' in another spelling"),
+        ({"words": ("Up", "dim")}, "examples of 'up' .* the keyword 'Up' in another spelling"),
         ({"words": ("up", "please turn the kitchen lights on")}, "does not fit the window"),
     ],
 )
@@ -293,6 +262,33 @@ def test_bad_recordings(few, tmp_path, change, message):
     audio = recorded_words(tmp_path / "own")
     with pytest.raises(KwsError, match=message):
         locate.training_data(audio, False, DataSettings(**change))
+
+
+def test_synthesised_recordings_are_not_mixed_with_themselves(few, tmp_path):
+    data = DataSettings(words=("up",), recordings_per_word=2)
+    made = locate.training_data(None, False, DataSettings(words=("up",))).folder
+    mine = shutil.copytree(made, tmp_path / "mine")
+    before = {path: path.read_bytes() for path in mine.rglob("*.wav")}
+    with pytest.raises(KwsError, match="the name of an example that would be synthesised"):
+        locate.training_data(mine, False, data)
+    assert {path: path.read_bytes() for path in mine.rglob("*.wav")} == before
+
+
+def test_recorded_noise_that_cannot_be_read_is_not_replaced(few, tmp_path):
+    audio = make_audio(tmp_path / "own")
+    (noise,) = (audio / "_background_noise_").iterdir()
+    noise.rename(noise.with_suffix(".mp3"))
+    with pytest.raises(KwsError, match="noise"):
+        locate.training_data(audio, False, DataSettings(words=("up", "on")))
+
+
+def test_a_word_folder_without_readable_recordings_is_not_replaced(few, tmp_path):
+    audio = make_audio(tmp_path / "own")
+    speaker = audio / "dim" / "ann"
+    speaker.mkdir(parents=True)
+    next((audio / "up").iterdir()).rename(speaker / "1.wav")
+    with pytest.raises(KwsError, match=r"own/dim.*import_recordings|own/dim.*kws-tf import"):
+        locate.training_data(audio, False, DataSettings(words=("up", "dim")))
 
 
 def test_what_cannot_be_mixed(few, tmp_path):
@@ -306,36 +302,22 @@ def test_what_cannot_be_mixed(few, tmp_path):
 # --- The whole.
 
 
-def test_say(tmp_path):
-    spans = say("hello, lights on", tmp_path / "a.wav", pause=0.5)
-    assert [part for part, _, _ in spans] == ["hello", "lights on"]
-    samples = sources.read_samples([tmp_path / "a.wav"], front_end("logmel40", 5000))[0]
-    energy = np.sqrt(np.mean(np.square(samples[: 16000 * 4].reshape(-1, 160) / 32768), axis=1))
-    for _, start, end in spans:
-        assert end - start > 0.3
-        assert energy[round(100 * start) : round(100 * end)].mean() > 0.05
-        assert energy[round(100 * end) + 2 : round(100 * end) + 40].max() < 0.01
-    for text, more in ((" ,", {}), ("a", {"rate": 1}), ("a", {"pause": -1}), ("да", {})):
-        with pytest.raises(KwsError):
-            say(text, tmp_path / "b.wav", **more)
-    assert not (tmp_path / "b.wav").exists()
-
-
 def test_from_words_to_detections(few, call, tmp_path):
     words = ("--words", "lights on,Dim", "--window-ms", 1200, "--synthetic-per-word", 9)
-    sizes = ("--hidden", 8, "--batch-size", 8, "--float-epochs", 1, "--quantized-epochs", 1)
-    code, text, errors = call("train", *words, *sizes, "--quiet", "--run-dir", "run")
+    # Quantized from the start, which spares one of two phases.
+    sizes = ("--hidden", 8, "--batch-size", 8, "--float-epochs", 0, "--quantized-epochs", 1)
+    code, text, errors = call("train", *words, *sizes, "--run-dir", "run")
     assert code == 0, errors
     table = text[text.index("accuracy\n") :].splitlines()
-    assert [line.split()[0] for line in table[1:5]] == ["float", "fake-quant", "int8,", "int8,"]
-    assert "arena of TFLite Micro" in table[5]
+    assert [line.split()[0] for line in table[1:4]] == ["fake-quant", "int8,", "int8,"]
+    assert "arena of TFLite Micro" in table[4]
     manifest = json.loads(Path("run/model.json").read_text())
     assert manifest["labels"] == ["_silence_", "_unknown_", "lights on", "Dim"]
     assert manifest["front_end"]["example_ms"] == 1200
     assert Path("run/labels.txt").read_text().splitlines() == manifest["labels"]
     accuracy = json.loads(Path("run/accuracy.json").read_text())
-    assert set(accuracy) == {"keras-float", "keras-quantized", "tflite", "tflm"}
-    assert accuracy["tflite"]["n"] == 4  # a clip of each class
+    assert set(accuracy) == {"keras-quantized", "tflite", "tflm"}
+    assert accuracy["tflite"]["n"] == 4  # an example of each class
 
     code, text, errors = call("say", "lights on, dim", "phrase.wav")
     assert code == 0, errors
@@ -360,7 +342,7 @@ def test_from_words_to_detections(few, call, tmp_path):
 @pytest.mark.slow
 def test_a_spotter_of_own_words_from_nothing(call):
     words = ("lights on", "lights off", "dim")
-    code, _, errors = call("train", "--words", ",".join(words), "--quiet", "--run-dir", "run")
+    code, _, errors = call("train", "--words", ",".join(words), "--run-dir", "run")
     assert code == 0, errors
     assert json.loads(Path("run/accuracy.json").read_text())["tflite"]["accuracy"] > 0.9
     phrase = "hello, lights on, good morning, dim, kitchen, lights off, seven"

@@ -1,3 +1,5 @@
+"""Batches: what an epoch holds, its order and chance, and normalisation."""
+
 import dataclasses
 
 import numpy as np
@@ -19,17 +21,18 @@ DATA = DataSettings(words=WORDS, unknown_share=0.25, silence_share=0.2)
 
 
 def examples(keywords=40, unknown=30, noise=5):
-    """Pictures of one grey level each, so that a clip is known by its mean feature.
+    """Spectrograms of one level each, so that an example is known by its mean feature.
 
-    Keyword clips have the levels 1 to ``keywords``, unknown ones those after, noise is black.
+    Keyword examples have the levels 1 to ``keywords``, unknown ones those after, noise has 0.
     """
     levels = np.arange(1, keywords + unknown + 1, dtype=np.uint8)
-    clips = np.tile(levels[:, None, None], (1, 98, 40))
+    values = np.tile(levels[:, None, None], (1, 98, 40))
     keyword = np.concatenate([np.arange(keywords) % 2, np.full(unknown, -1)]).astype(np.int64)
-    return Examples(clips, keyword, np.zeros((noise, 98, 40), np.uint8), WORDS, LogMel(hop_ms=10.0))
+    silence = np.zeros((noise, 98, 40), np.uint8)
+    return Examples(values, keyword, silence, WORDS, LogMel(hop_ms=10.0))
 
 
-# Features that are the grey levels.
+# Features that are the levels.
 LEVELS = front_end("logmel40").normalised([-14.65] * 40, [0.1] * 40)
 
 
@@ -50,7 +53,7 @@ def batches(source=None, batch_size=2, seed=0, first_epoch=0, augmentation=OFF, 
 
 
 def test_an_epoch_has_what_it_should():
-    made = batches()  # 40 keyword, 10 unknown, 8 silent clips
+    made = batches()  # 40 keyword, 10 unknown, 8 silent examples
     assert (made.steps, made.examples) == (29, 58)
     levels, labels = epoch(made)
     keyword = levels[labels >= 2]
@@ -62,14 +65,20 @@ def test_an_epoch_has_what_it_should():
     assert list(levels[labels == 0]) == [0] * 8
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0, 2), st.floats(0, 2), st.integers(1, 30), st.integers(0, 40))
 def test_shares(unknown_share, silence_share, keywords, unknown):
     data = DataSettings(words=WORDS, unknown_share=unknown_share, silence_share=silence_share)
-    _, labels = epoch(batches(examples(keywords, unknown), 1, data=data))
+    # Before batches are made of it, which takes longer than all else.
+    source = examples(keywords, unknown)
+    drawn = pipeline._draw_epoch(source, data, tf.constant([0, 0], tf.int64))
+    position, noise, labels, silence = (column.numpy() for column in drawn)
     assert np.sum(labels >= 2) == keywords
     assert np.sum(labels == 1) == min(unknown, round(unknown_share * keywords))
     assert np.sum(labels == 0) == round(silence_share * keywords)
+    np.testing.assert_array_equal(silence, labels == 0)
+    np.testing.assert_array_equal(source.keyword[position][labels == 1], -1)
+    assert np.all((noise >= 0) & (noise < len(source.noise)))
 
 
 def test_each_epoch_is_drawn_and_shuffled_anew():
@@ -90,11 +99,11 @@ def test_same_seed_same_batches_and_resumed_is_uninterrupted():
         np.testing.assert_array_equal(left[1], right[1])
     other = next(batches(seed=1, **make).dataset.as_numpy_iterator())
     assert np.any(other[0] != once[0][0])
-    # The same clips meet other augmentation in the next epoch.
+    # The same examples meet other augmentation in the next epoch.
     assert not {x.tobytes() for x, _ in once[:steps]} & {x.tobytes() for x, _ in once[steps:]}
 
 
-def test_epochs_are_made_once_and_heard_again():
+def test_epochs_are_made_once_and_repeated():
     made = []
 
     def batch_after_batch():
@@ -107,10 +116,10 @@ def test_epochs_are_made_once_and_heard_again():
     alone = tf.data.Options()
     alone.autotune.enabled = False  # which would make batches ahead
     dataset = dataset.with_options(alone)
-    again = pipeline.repeated_epochs(pipeline.Batches(dataset, steps=2, clips=4), epochs=3)
-    heard = list(again.take(15).as_numpy_iterator())
+    again = pipeline.repeated_epochs(pipeline.Batches(dataset, steps=2, examples=4), epochs=3)
+    repeated = list(again.take(15).as_numpy_iterator())
     assert len(made) == 6
-    for number, (features, labels) in enumerate(heard):
+    for number, (features, labels) in enumerate(repeated):
         assert features.dtype == np.float32
         np.testing.assert_allclose(features, made[number % 6], rtol=2**-10, atol=1e-6)
         np.testing.assert_array_equal(labels, number % 6 + 1)
@@ -122,8 +131,8 @@ def test_the_remainder_of_an_epoch_is_left_out():
     assert [len(y) for _, y in made.dataset.take(5).as_numpy_iterator()] == [25] * 5
 
 
-def test_fewer_clips_than_a_batch():
-    with pytest.raises(KwsError, match="58 training clips, fewer than a batch of 59"):
+def test_fewer_examples_than_a_batch():
+    with pytest.raises(KwsError, match="58 training examples, fewer than a batch of 59"):
         batches(batch_size=59)
 
 
@@ -164,17 +173,17 @@ def test_samples_and_their_normalisation():
         features, _ = pipeline.fixed_set(source, fitted, data)
         assert np.all(abs(features.mean((0, 1))) < 0.2)
         assert np.all(abs(features.std((0, 1)) - 1) < 0.2)
-        made = pipeline.training_batches(source, fitted, data, Augmentation(), 10, 0)
-        x, y = next(made.dataset.as_numpy_iterator())
-        assert x.shape == (10, fitted.frames, fitted.features)
-        assert np.all(np.isfinite(x))
-        assert set(y) <= {1, 2, 3}
+    made = pipeline.training_batches(source, fitted, data, Augmentation(), 10, 0)
+    x, y = next(made.dataset.as_numpy_iterator())
+    assert x.shape == (10, fitted.frames, fitted.features)
+    assert np.all(np.isfinite(x))
+    assert set(y) <= {1, 2, 3}
 
 
-def test_normalisation_of_pictures():
+def test_normalisation_of_spectrograms():
     source = examples(4, 3)
     source = dataclasses.replace(
-        source, clips=np.random.default_rng(0).integers(0, 256, (7, 98, 40), dtype=np.uint8)
+        source, values=np.random.default_rng(0).integers(0, 256, (7, 98, 40), dtype=np.uint8)
     )
     fitted = pipeline.fit_normalisation(source, front_end("logmel40"))
     values = source.values[:, ::2].astype(np.float64).reshape(-1, 40) / 10 - 14.65
@@ -202,5 +211,5 @@ def test_bad_word_lists(words):
 def test_missing_word_is_named():
     spoken = np.array(["up", "cat", "down"])
     np.testing.assert_array_equal(keyword_indices(spoken, WORDS, "folder"), [0, -1, 1])
-    with pytest.raises(KwsError, match="no clip of the word 'left' in the folder; it has: cat, do"):
+    with pytest.raises(KwsError, match="of the word 'left' in the folder; it has: cat, do"):
         keyword_indices(spoken, ("up", "left"), "folder")

@@ -1,9 +1,10 @@
 """Augmentation of a batch, stateless: the same seed gives the same batch.
 
-On audio, shift, gain and noise happen on samples; on records in the mel-power domain, where
-power adds as uncorrelated signals do. Speed, vocal-tract warping and masks happen on the log-mel
-spectrogram in both cases. tensorflow-io's masks are not used: they draw one mask for the whole
-batch from a generator with hidden state, so that a run could not be resumed to the same result.
+Shift, gain, noise, mixing and silent edges act on samples where the data are audio, and on mel
+power where they are records, as power adds like uncorrelated signals do. Vocal-tract warping and
+masks act on the log-mel spectrogram in both cases; a change of speed needs records.
+tensorflow-io's masks are not used: they draw one mask for the whole batch from a generator with
+hidden state, so that a run could not be resumed to the same result.
 """
 
 import math
@@ -26,11 +27,12 @@ def _beside(seed: tf.Tensor) -> tf.Tensor:
 
 
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Draws the noise amplitude of each clip, float32 [batch].
+    """Draws the noise amplitude of each example, float32 [batch].
 
-    A silent clip is noise at an amplitude of 0 to 1, any other gets noise with probability
-    ``noise_share`` at up to ``noise_volume``, as in TensorFlow's audio example (input_data.py)
-    and Hello Edge.
+    A silent example is noise at an amplitude of 0 to 1, any other gets noise with probability
+    ``noise_share`` at up to ``noise_volume``, as in TensorFlow's audio example (input_data.py,
+    https://github.com/tensorflow/tensorflow/tree/v2.16.2/tensorflow/examples/speech_commands)
+    and Hello Edge (https://arxiv.org/abs/1711.07128).
     """
     seeds = tf.random.experimental.stateless_split(seed, 2)
     level = tf.random.stateless_uniform(tf.shape(silence), seeds[0])
@@ -39,13 +41,13 @@ def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.T
 
 
 def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Draws the gain of each clip, dB, float32 [batch]."""
+    """Draws the gain of each example, dB, float32 [batch]."""
     limit = settings.gain_db
     return tf.random.stateless_uniform([batch], seed, -limit, limit)
 
 
 def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float) -> tf.Tensor:
-    """Rolls each slice of noise round in time, as there are few and a model can know each by heart.
+    """Rolls each slice of noise round in time, because a model learns few slices by heart.
 
     Args:
         noise: Numbers [batch, length, ...], frames or blocks of samples.
@@ -68,7 +70,7 @@ def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: flo
 def shifted(
     values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Shifts each clip in time by up to ``settings.shift_ms``.
+    """Shifts each example in time by up to ``settings.shift_ms``.
 
     Args:
         values: Numbers [batch, length, ...], frames or blocks of samples.
@@ -77,7 +79,7 @@ def shifted(
         step_ms: Time from one frame or block to the next, ms.
 
     Returns:
-        The shifted values, and bool [batch, length]: what comes from inside the clip.
+        The shifted values, and bool [batch, length]: what comes from inside the example.
     """
     limit, length = round(settings.shift_ms / step_ms), values.shape[1]
     by = tf.random.stateless_uniform([tf.shape(values)[0]], seed, -limit, limit + 1, tf.int32)
@@ -87,10 +89,10 @@ def shifted(
 
 
 def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Draws the amplitude at which each clip gets its neighbour in the batch, float32 [batch].
+    """Draws the amplitude at which each example gets its neighbour in the batch, float32 [batch].
 
-    A teacher says what the mixture is (Beyer et al., arXiv 2106.05237, section 3); without one the
-    clip keeps its label.
+    With a teacher the soft target is that of the mixture (Beyer et al., arXiv 2106.05237, section
+    3); without one the example keeps its label.
     """
     seeds = tf.random.experimental.stateless_split(seed, 2)
     level = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.mix_volume)
@@ -100,16 +102,16 @@ def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> 
 def edge_silence(
     batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation, length: int, step_ms: float
 ) -> tf.Tensor:
-    """Draws what digital silence leaves of each clip, bool [batch, length].
+    """Draws what digital silence leaves of each example, bool [batch, length].
 
-    Clips shorter than the window are padded with zeros, which no room and no noise reaches; a
-    model that has not heard such an edge takes it for a sound.
+    Recordings shorter than the window are padded with zeros, which no room and no noise reaches; a
+    model not trained on such edges takes them for a sound.
 
     Args:
-        batch: Number of clips.
+        batch: Number of examples.
         seed: int [2].
         settings: How often, and how long.
-        length: Frames or samples of a clip.
+        length: Frames or blocks of samples of an example.
         step_ms: Time from one to the next, ms.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
@@ -126,8 +128,8 @@ def resample(
 ) -> tf.Tensor:
     """Shifts, stretches and subsamples spectrograms in time.
 
-    Frame t of the result is source frame step * t, shifted and scaled about the clip's centre,
-    linearly interpolated. What comes from outside the clip is 0.
+    Frame t of the result is source frame step * t, shifted and scaled about the example's
+    centre, linearly interpolated. What comes from outside the example is 0.
 
     Args:
         values: Numbers [batch, source frames, bands].
@@ -156,7 +158,10 @@ def resample(
 
 
 def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
-    """Returns the matrices that scale the mel axis, as vocal tracts of other lengths do.
+    """Returns the matrices that scale the mel axis, as vocal tracts of other lengths do (VTLP).
+
+    Jaitly and Hinton, "Vocal Tract Length Perturbation (VTLP) improves speech recognition", 2013,
+    https://www.cs.toronto.edu/~hinton/absps/perturb.pdf; here the factor is the same for all bands.
 
     Args:
         warp: float32 [batch]; above 1 moves formants down.
@@ -184,7 +189,7 @@ def augment_spectrograms(
     Args:
         spectrograms: uint8 [batch, source frames, bands], as records hold them.
         noise_power: float32 [batch, frames, bands], mel power.
-        silence: bool [batch]; such clips keep nothing but noise.
+        silence: bool [batch]; such examples keep nothing but noise.
         seed: int [2].
         settings: What to do, and how much.
         stored: Front end of the spectrograms.
@@ -193,12 +198,12 @@ def augment_spectrograms(
     Returns:
         float32 [batch, frames, bands], nats.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 8)
+    seeds = tf.random.experimental.stateless_split(seed, 7)
     batch, frames = tf.shape(spectrograms)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
     shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
     speed = tf.random.stateless_uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
-    # A picture's 0 is the floor, that is silence, so that the edges need no masks.
+    # A spectrogram's 0 is the floor, that is silence, so that the edges need no masks.
     moved = warp(resample(spectrograms, shift, speed, frames, step), seeds[4], settings)
     gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
     speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
@@ -224,15 +229,15 @@ def augment_samples(
     settings: Augmentation,
     sample_rate: int,
 ) -> tf.Tensor:
-    """Shifts, amplifies and mixes clips; times are whole milliseconds.
+    """Shifts, amplifies and mixes samples; times are whole milliseconds.
 
-    Clips are moved in blocks of a millisecond, which is cheaper than sample by sample; what is
-    drawn for each clip becomes one factor, for each further operation is a pass over all samples.
+    Samples are moved in blocks of a millisecond, which is cheaper than one by one. What is drawn
+    for each example becomes one factor, because each operation is a pass over all samples.
 
     Args:
         samples: int16 [batch, samples].
         noise: int16 of the same shape.
-        silence: bool [batch]; such clips keep nothing but noise.
+        silence: bool [batch]; such examples keep nothing but noise.
         seed: int [2].
         settings: What to do, and how much.
         sample_rate: Hz.
@@ -262,7 +267,7 @@ def augment_samples(
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Warps the mel axis of each clip by up to ``settings.warp``.
+    """Warps the mel axis of each example by up to ``settings.warp``.
 
     Args:
         over_floor: float32 [batch, frames, bands]; 0 is the floor, in any unit.
@@ -282,12 +287,12 @@ def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.T
 def mask(
     log_values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, hop_ms: float
 ) -> tf.Tensor:
-    """Masks stretches of time and of bands with the clip's mean (SpecAugment, arXiv 1904.08779).
+    """Masks stretches of time and bands with the example's mean (SpecAugment, arXiv 1904.08779).
 
     Args:
         log_values: float32 [batch, frames, bands], nats.
         seed: int [2].
-        settings: Number of masks and their greatest widths.
+        settings: Number of masks and their largest widths.
         hop_ms: Time between frames, ms.
 
     Returns:

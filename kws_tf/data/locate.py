@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from kws_tf.errors import KwsError
 from kws_tf.labels import KEYWORDS, check_spelling
 from kws_tf.settings import DataSettings
 from kws_tf.synthesis import dataset, vocabulary
-from kws_tf.synthesis.dataset import SynthesisSettings
+from kws_tf.synthesis.settings import SynthesisSettings
+from kws_tf.synthesis.words import can_speak
 
 ROOT = Path("data")
 _OFFICIAL_TEST = "speech_commands_test_set_v0.02"
@@ -36,19 +38,20 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     Args:
         data_dir: What the user gave; with ``fetch`` the folder to download into.
         fetch: Download the official archives.
-        settings: The words, the window, how many clips of a word to synthesise, and how many
+        settings: The words, the window, how many examples of a word to synthesise, and how many
             recordings to use.
 
     Raises:
-        KwsError: If the download or the synthesis fails, or a word does not fit the window.
+        KwsError: If the download or the synthesis fails, the recordings cannot be used, or a word
+            does not fit the window.
     """
-    per_word = settings.synthetic_per_word
     if fetch:
         folder = data_dir or ROOT
         download.fetch(download.SPEECH_COMMANDS_TEST_SET, folder)
         data_dir = download.fetch(download.SPEECH_COMMANDS, folder)
     if data_dir:
         return _with_recordings(Path(data_dir), settings)
+    per_word = settings.synthetic_per_word
     if not per_word:
         raise KwsError(
             "there are neither recordings nor synthesised speech; give --data-dir, or a "
@@ -60,7 +63,9 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     return Source(made / dataset.SPEECH_FOLDER, True)
 
 
-def _to_synthesise(settings: DataSettings, words, per_word: int) -> SynthesisSettings:
+def _to_synthesise(
+    settings: DataSettings, words: tuple[str, ...], per_word: int
+) -> SynthesisSettings:
     """Returns the benchmark's speech for its ten words, else that of a list of one's own."""
     sizes = {"per_word": per_word, "seconds": settings.window_ms / 1000}
     if settings.words == KEYWORDS:
@@ -72,6 +77,7 @@ def _to_synthesise(settings: DataSettings, words, per_word: int) -> SynthesisSet
 
 
 def _with_recordings(folder: Path, settings: DataSettings) -> Source:
+    """Returns a folder as it is, or mixed with the synthesised speech that it needs."""
     words = settings.words
     per_word, limit = settings.synthetic_per_word, settings.recordings_per_word
     if not folder.is_dir() or any(folder.glob("*.tfrecord")):
@@ -87,46 +93,49 @@ def _with_recordings(folder: Path, settings: DataSettings) -> Source:
     recorded = speech_commands.scan(folder)
     if limit >= 0:
         recorded = _limited(recorded, limit)
-    there = Counter(clip.word for clip in recorded)
-    check_spelling(words, there, str(folder))
-    # What cannot be spoken has to do with its recordings.
-    spoken = [word for word in words if not there[word] or dataset.can_speak(word)]
-    counts = mix.synthetic_counts({word: there[word] for word in words}, per_word)
+    numbers = Counter(file.word for file in recorded)
+    check_spelling(words, numbers, str(folder))
+    # A word that cannot be spoken has to do with its recordings.
+    spoken = tuple(word for word in words if not numbers[word] or can_speak(word))
+    counts = mix.synthetic_counts({word: numbers[word] for word in words}, per_word)
     counts = {word: counts[word] if word in spoken else 0 for word in words}
     speech = None
     if any(counts.values()):
-        speech = _to_synthesise(settings, tuple(spoken), max(mix.ENOUGH, per_word))
+        speech = _to_synthesise(settings, spoken, max(mix.ENOUGH, per_word))
         print(f"synthesised speech is mixed with the recordings, in {ROOT}/", flush=True)
     elif limit < 0:
         return Source(folder, False)
-    mixed, clips = mix.mix(folder, recorded, counts, speech, ROOT)
-    print(_table(clips, folder, words))
+    mixed, synthesised = mix.mix(folder, recorded, counts, speech, ROOT)
+    print(_table(recorded, synthesised, words))
     return Source(mixed, speech is not None)
 
 
 def _limited(recorded: list[Recording], number: int) -> list[Recording]:
-    """Returns so many training clips of each word, of 20 all that are of 10, and all others."""
+    """Returns ``number`` training recordings of each word, and all that are for other partitions.
+
+    A larger number keeps all that a smaller one keeps.
+    """
     training = defaultdict(list)
-    for clip in recorded:
-        if clip.partition == TRAINING:
-            training[clip.word].append(clip)
-    kept = [clip for clip in recorded if clip.partition != TRAINING]
-    for clips in training.values():
+    for file in recorded:
+        if file.partition == TRAINING:
+            training[file.word].append(file)
+    kept = [file for file in recorded if file.partition != TRAINING]
+    for files in training.values():
         # By hash: by name they would be of few speakers.
-        kept += sorted(clips, key=lambda c: hashlib.sha1(c.path.name.encode()).digest())[:number]
-    return sorted(kept, key=lambda clip: (clip.word, clip.path.name))
+        kept += sorted(files, key=lambda f: hashlib.sha1(f.path.name.encode()).digest())[:number]
+    return sorted(kept, key=lambda file: (file.word, file.path.name))
 
 
-def _table(clips, recordings: Path, words) -> str:
-    """Returns how many clips of each word and of all others were recorded and synthesised."""
-    numbers = Counter(
-        (clip.word if clip.word in words else "other words", recordings in clip.path.parents)
-        for clip in clips
-    )
+def _table(recorded: list[Recording], synthesised: list[Recording], words: Sequence[str]) -> str:
+    """Returns how many examples of each word and of all others were recorded and synthesised."""
+    columns = [
+        Counter(file.word if file.word in words else "other words" for file in files)
+        for files in (recorded, synthesised)
+    ]
     rows = (*words, "other words")
     width = max(map(len, rows))
     lines = [f"{'word':<{width}} {'recorded':>11} {'synthesised':>11}"]
-    lines += [f"{w:<{width}} {numbers[w, True]:>11,} {numbers[w, False]:>11,}" for w in rows]
+    lines += [f"{w:<{width}}" + "".join(f" {column[w]:>11,}" for column in columns) for w in rows]
     return "\n".join(lines)
 
 

@@ -1,12 +1,12 @@
 """Recordings and synthesised speech in one folder, for words of which there are few recordings.
 
-How much is synthesised: a word is filled up to ``ENOUGH`` clips. Where any word needs that, all
-words and the unknown class get at least ``LEAST`` synthesised clips, because a model would learn
+How much is synthesised: a word is filled up to ``ENOUGH`` examples. Where any word needs that, all
+words and the unknown class get at least ``LEAST`` synthesised examples, because a model would learn
 to tell synthesised from recorded speech where one class has only the one and another only the
-other. ``--synthetic-per-word N`` synthesises N clips of every word instead.
+other. ``--synthetic-per-word N`` synthesises N examples of every word instead.
 
-How often: where a class has fewer recordings than synthesised clips for training, they are
-repeated until they are as many; else ten recordings would be lost among hundreds of clips.
+How often: where a class has fewer recordings than synthesised examples for training, they are
+repeated until they are as many; else ten recordings would be lost among hundreds of examples.
 
 What is tested: recordings stay in the partition of their speaker. A class is validated and tested
 on recordings where its partition has ``HELD_OUT`` of them; where there are fewer they are joined
@@ -27,7 +27,8 @@ from kws_tf.audio.speech_commands import NOISE_FOLDER, TESTING, TRAINING, VALIDA
 from kws_tf.errors import KwsError
 from kws_tf.labels import SILENCE, UNKNOWN
 from kws_tf.synthesis import dataset
-from kws_tf.synthesis.dataset import SPEECH_FOLDER, TEST_FOLDER, SynthesisSettings
+from kws_tf.synthesis.dataset import SPEECH_FOLDER, TEST_FOLDER
+from kws_tf.synthesis.settings import SynthesisSettings
 
 ENOUGH = 300
 LEAST = 100
@@ -35,11 +36,15 @@ HELD_OUT = 10
 
 
 def synthetic_counts(recorded: dict[str, int], per_word: int) -> dict[str, int]:
-    """Returns how many clips of each word to synthesise.
+    """Returns how many examples of each word to synthesise.
 
     Args:
-        recorded: Recordings of each word.
+        recorded: Number of recordings of each word.
         per_word: So many; -1 fills up.
+
+    Example:
+        >>> synthetic_counts({"dim": 20, "on": 280}, -1)
+        {'dim': 280, 'on': 100}
     """
     if per_word >= 0:
         return dict.fromkeys(recorded, per_word)
@@ -49,7 +54,7 @@ def synthetic_counts(recorded: dict[str, int], per_word: int) -> dict[str, int]:
 
 
 def mix(
-    recordings: Path,
+    folder: Path,
     recorded: list[Recording],
     counts: dict[str, int],
     settings: SynthesisSettings | None,
@@ -60,77 +65,104 @@ def mix(
     The recordings are linked, or copied where links are not possible; they are never changed.
 
     Args:
-        recordings: Audio in the Speech Commands layout, with or without noise.
-        recorded: Its clips, from ``speech_commands.scan``.
-        counts: Clips of each keyword to synthesise, at most ``settings.per_word``.
+        folder: Audio in the Speech Commands layout, with or without noise.
+        recorded: What to use of it, from ``speech_commands.scan``.
+        counts: Number of examples of each keyword to synthesise, at most ``settings.per_word``.
         settings: The speech to synthesise; ``None`` for none.
-        root: Where the folder, and that of the synthesised speech, are kept.
+        root: Where the mixed folder, and that of the synthesised speech, are kept.
 
     Returns:
-        The folder in the Speech Commands layout, with a test set beside it where speech was
-        synthesised; and its clips, by the paths that they come from.
+        The mixed folder in the Speech Commands layout, with a test set beside it where speech was
+        synthesised; and the synthesised files that it has, by the paths that they come from.
 
     Raises:
-        KwsError: If the synthesis fails.
+        KwsError: If the synthesis fails, a recording has the name of a synthesised example, or
+            there is a folder of noise without noise.
     """
-    try:
-        noise = speech_commands.noise_files(recordings)
-    except KwsError:
-        noise = []  # the synthesised one will do
-    made, spoken, words = None, [], tuple(counts)
+    noise = _noise_files(folder)
+    made, synthesised, words = None, [], tuple(counts)
     if settings:
         made = dataset.make_dataset(root / f"synthetic-{settings.digest}", settings)
-        spoken = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
-        spoken = _needed(spoken, recorded, words)
-    clips = recorded + spoken
-    times = _times(recorded, spoken, words)
+        synthesised = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
+        synthesised = _needed(synthesised, recorded, words)
+        _check_names(folder, recorded, synthesised)
+    files = recorded + synthesised
+    repetitions = _repetitions(recorded, synthesised, words)
     root.mkdir(parents=True, exist_ok=True)
-    target = root / f"mixed-{_digest(clips, noise, times)}"
+    target = root / f"mixed-{_digest(files, noise, repetitions)}"
     if not target.exists():
-        with tempfile.TemporaryDirectory(dir=root, prefix=f".{target.name}-unfinished-") as folder:
-            part = Path(folder) / "mixed"
-            _write(part, clips, noise, made, words, times)
+        with tempfile.TemporaryDirectory(dir=root, prefix=f".{target.name}-unfinished-") as part:
+            mixed = Path(part) / "mixed"
+            _link_speech(mixed / SPEECH_FOLDER, recorded, synthesised, words, repetitions)
+            _link_noise(mixed / SPEECH_FOLDER, noise, made)
+            if made:  # without it there is no silence to test with
+                _link_test_set(mixed / TEST_FOLDER, files, words, made / TEST_FOLDER / SILENCE)
             if not target.exists():  # another process may have been faster
-                os.replace(part, target)
-    return target / SPEECH_FOLDER, clips
+                os.replace(mixed, target)
+    return target / SPEECH_FOLDER, synthesised
+
+
+def _noise_files(folder: Path) -> list[Path]:
+    """Returns the recordings of noise; none where there is no folder of them."""
+    try:
+        return speech_commands.noise_files(folder)
+    except KwsError:
+        if any((place / NOISE_FOLDER).is_dir() for place in (folder, folder.resolve().parent)):
+            raise
+        return []  # the synthesised noise will do
+
+
+def _check_names(folder: Path, recorded: list[Recording], synthesised: list[Recording]) -> None:
+    """Refuses recordings that are synthesised themselves: the voices would be the same."""
+    names = {(file.word, file.path.stem) for file in synthesised}
+    for file in recorded:
+        if (file.word, file.path.stem) in names:
+            raise KwsError(
+                f"{file.path} has the name of an example that would be synthesised; if {folder} "
+                "holds synthesised speech, give --synthetic-per-word 0, else rename it"
+            )
 
 
 def _chosen(
-    clips: list[Recording], counts: dict[str, int], settings: SynthesisSettings
+    synthesised: list[Recording], counts: dict[str, int], settings: SynthesisSettings
 ) -> list[Recording]:
-    """Returns the wanted number of each keyword's clips, and all of the other words."""
+    """Returns the wanted number of each keyword's examples, and all of the other words."""
     left = Counter()
     for word, number in counts.items():
         if number:
             shares = replace(settings, per_word=number).counts(word)
             left.update({(word, partition): share for partition, share in shares.items()})
     chosen = []
-    for clip in clips:
-        left[clip.word, clip.partition] -= 1
-        if clip.word not in counts or left[clip.word, clip.partition] >= 0:
-            chosen.append(clip)
+    for file in synthesised:
+        left[file.word, file.partition] -= 1
+        if file.word not in counts or left[file.word, file.partition] >= 0:
+            chosen.append(file)
     return chosen
 
 
-def _group(clip: Recording, words: tuple[str, ...]) -> tuple[str, str]:
-    """Returns a clip's class and partition."""
-    return (clip.word if clip.word in words else UNKNOWN), clip.partition
+def _group(file: Recording, words: tuple[str, ...]) -> tuple[str, str]:
+    """Returns a file's class and partition."""
+    return (file.word if file.word in words else UNKNOWN), file.partition
 
 
 def _needed(
-    spoken: list[Recording], recorded: list[Recording], words: tuple[str, ...]
+    synthesised: list[Recording], recorded: list[Recording], words: tuple[str, ...]
 ) -> list[Recording]:
-    """Returns the synthesised clips for training, and for classes with few held-out recordings."""
-    there = Counter(_group(clip, words) for clip in recorded)
-    return [c for c in spoken if c.partition == TRAINING or there[_group(c, words)] < HELD_OUT]
+    """Returns what is for training, and what is for classes with few held-out recordings."""
+    there = Counter(_group(file, words) for file in recorded)
+    return [
+        file
+        for file in synthesised
+        if file.partition == TRAINING or there[_group(file, words)] < HELD_OUT
+    ]
 
 
-def _times(
-    recorded: list[Recording], spoken: list[Recording], words: tuple[str, ...]
+def _repetitions(
+    recorded: list[Recording], synthesised: list[Recording], words: tuple[str, ...]
 ) -> dict[tuple[str, str], int]:
-    """Returns how often the training recordings of each class are there."""
-    there = Counter(_group(clip, words) for clip in recorded)
-    made = Counter(_group(clip, words) for clip in spoken)
+    """Returns how often the mixed folder has each training recording, by class and partition."""
+    there = Counter(_group(file, words) for file in recorded)
+    made = Counter(_group(file, words) for file in synthesised)
     return {
         group: max(1, round(made[group] / number))
         for group, number in there.items()
@@ -138,61 +170,69 @@ def _times(
     }
 
 
-def _digest(clips: list[Recording], noise: list[Path], times: dict) -> str:
+def _digest(files: list[Recording], noise: list[Path], repetitions: dict) -> str:
     """Returns ten hex digits that change with any file and with the repetitions."""
-    digest = hashlib.sha256(repr(sorted(times.items())).encode())
-    for clip in clips:
-        digest.update(f"{clip.word}/{clip.path.name} {clip.partition} ".encode())
-    for path in (*(clip.path for clip in clips), *noise):
+    digest = hashlib.sha256(repr(sorted(repetitions.items())).encode())
+    for file in files:
+        digest.update(f"{file.word}/{file.path.name} {file.partition} ".encode())
+    for path in (*(file.path for file in files), *noise):
         state = path.stat()
         digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns} ".encode())
     return digest.hexdigest()[:10]
 
 
-def _write(
+def _link_speech(
     folder: Path,
-    clips: list[Recording],
-    noise: list[Path],
-    made: Path | None,
+    recorded: list[Recording],
+    synthesised: list[Recording],
     words: tuple[str, ...],
-    times: dict[tuple[str, str], int],
+    repetitions: dict[tuple[str, str], int],
 ) -> None:
-    """Writes the training folder, with lists of its partitions, and the test set if it has one."""
-    speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
-    for clip in clips:
-        _link(clip.path, speech / clip.word / clip.path.name)
-        synthetic = made is not None and made in clip.path.parents
-        for copy in range(1, 1 if synthetic else times.get(_group(clip, words), 1)):
-            name = f"{clip.path.stem}_again_{copy}{clip.path.suffix}"
-            _link(clip.path, speech / clip.word / name)
+    """Links the files into folders of words, recordings repeatedly; lists the partitions."""
+    files = recorded + synthesised
+    for file in files:
+        _link(file.path, folder / file.word / file.path.name)
+    for file in recorded:
+        for copy in range(1, repetitions.get(_group(file, words), 1)):
+            name = f"{file.path.stem}_again_{copy}{file.path.suffix}"
+            _link(file.path, folder / file.word / name)
     for partition in (VALIDATION, TESTING):
-        lines = [f"{c.word}/{c.path.name}\n" for c in clips if c.partition == partition]
-        (speech / f"{partition}_list.txt").write_text("".join(lines), encoding="utf-8")
-    for path in noise:
-        _link(path, speech / NOISE_FOLDER / path.name)
-    if not made:
-        return  # no silence to test with
-    for path in speech_commands.noise_files(made / SPEECH_FOLDER):
-        _link(path, speech / NOISE_FOLDER / f"synthetic_{path.name}")
+        lines = [f"{f.word}/{f.path.name}\n" for f in files if f.partition == partition]
+        (folder / f"{partition}_list.txt").write_text("".join(lines), encoding="utf-8")
 
-    testing = [clip for clip in clips if clip.partition == TESTING]
-    keywords = [clip for clip in testing if clip.word in words]
-    if {clip.word for clip in keywords} != set(words):
+
+def _link_noise(folder: Path, noise: list[Path], made: Path | None) -> None:
+    """Links the recorded and the synthesised noise."""
+    for path in noise:
+        _link(path, folder / NOISE_FOLDER / path.name)
+    for path in speech_commands.noise_files(made / SPEECH_FOLDER) if made else []:
+        _link(path, folder / NOISE_FOLDER / f"synthetic_{path.name}")
+
+
+def _link_test_set(
+    folder: Path, files: list[Recording], words: tuple[str, ...], silence: Path
+) -> None:
+    """Links the testing files into the canonical test set's layout, if every keyword has some."""
+    testing = [file for file in files if file.partition == TESTING]
+    keywords = [file for file in testing if file.word in words]
+    if {file.word for file in keywords} != set(words):
         return  # a word that cannot be spoken, and of which no recording is held out
-    for clip in keywords:
-        _link(clip.path, test / clip.word / clip.path.name)
-    others = [clip for clip in testing if clip.word not in words]
+    for file in keywords:
+        _link(file.path, folder / file.word / file.path.name)
+    others = [file for file in testing if file.word not in words]
     # As many as of the most frequent keyword, from all words alike.
-    most = max(Counter(clip.word for clip in keywords).values())
-    for clip in others[:: max(1, len(others) // most)]:
-        _link(clip.path, test / UNKNOWN / f"{clip.word}_{clip.path.name}")
-    for path in sorted((made / TEST_FOLDER / SILENCE).iterdir()):
-        _link(path, test / SILENCE / path.name)
+    most = max(Counter(file.word for file in keywords).values())
+    for file in others[:: max(1, len(others) // most)]:
+        _link(file.path, folder / UNKNOWN / f"{file.word}_{file.path.name}")
+    for path in sorted(silence.iterdir()):
+        _link(path, folder / SILENCE / path.name)
 
 
 def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise  # copying would write into the recording that the other link is of
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)

@@ -1,6 +1,7 @@
-"""From clips in memory to batches of features: what an epoch holds, shuffled and augmented."""
+"""From examples in memory to batches of features: what an epoch holds, shuffled and augmented."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,10 @@ from kws_tf.frontend.features import (
 from kws_tf.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
+_MANY = 1_000_000
+"""More than the epochs of any run, and than the batches of any epoch."""
+_SMALLEST_DEVIATION = 1e-3
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -34,10 +39,123 @@ class Batches:
     examples: int
 
 
-def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentation):
+def training_batches(
+    examples: Examples,
+    front_end: FrontEnd,
+    data: DataSettings,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+    cycle: int = _MANY,
+) -> Batches:
+    """Makes the training batches.
+
+    Every epoch has all keyword examples and draws unknown and silent ones anew. All chance comes
+    from (seed, epoch, batch), so that a run resumed at an epoch goes on as if never interrupted.
+
+    Args:
+        examples: The training partition.
+        front_end: With normalisation constants.
+        data: Shares of unknown and silent examples.
+        augmentation: What is done to the examples.
+        batch_size: Examples in a batch; an epoch's last, smaller batch is left out.
+        seed: Any integer.
+        first_epoch: Number of the epoch to begin with.
+        cycle: Number of epochs after which the first comes again.
+
+    Returns:
+        The dataset and the length of its epochs.
+
+    Raises:
+        KwsError: If there are fewer examples than a batch holds.
+    """
+    total = sum(_counts(examples, data))
+    if total < batch_size:
+        raise KwsError(
+            f"there are {total} training examples, fewer than a batch of {batch_size}; "
+            "give more data or a smaller --batch-size"
+        )
+    steps = total // batch_size
+    epoch = _shuffled_epoch(examples, data, batch_size, steps, seed, cycle)
+    features = _augmented_features(examples, front_end, augmentation, seed)
+    dataset = (
+        tf.data.Dataset.range(first_epoch, _MANY)
+        .flat_map(epoch)
+        .map(features, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(8)
+    )
+    return Batches(dataset, steps, steps * batch_size)
+
+
+def repeated_epochs(batches: Batches, epochs: int) -> tf.data.Dataset:
+    """Makes some epochs and keeps them, to be repeated without end.
+
+    Args:
+        batches: Training batches that begin with the first of the epochs.
+        epochs: How many.
+
+    Returns:
+        The same without end. Features are kept in memory as float16: 2 bytes for each feature of
+        every example, 2 GB for 12 epochs of the benchmark's training examples.
+    """
+
+    def features_as(dtype):
+        return lambda features, labels: (tf.cast(features, dtype), labels)
+
+    made = batches.dataset.map(features_as(tf.float16)).take(epochs * batches.steps)
+    return made.cache().repeat().map(features_as(tf.float32))
+
+
+def fixed_set(
+    examples: Examples, front_end: FrontEnd, data: DataSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Makes the validation set: the same examples for every run, as they are.
+
+    Args:
+        examples: The validation partition.
+        front_end: With normalisation constants.
+        data: Shares of unknown and silent examples.
+
+    Returns:
+        float32 [examples, frames, features] and int64 [examples].
+    """
+    columns = _draw_epoch(examples, data, tf.constant([0, 0], tf.int64))
+    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, Augmentation.off())
+    position, noise_position, label, silence = columns
+    batches = tf.data.Dataset.from_tensor_slices((position, noise_position, silence)).batch(256)
+    dataset = batches.enumerate().map(
+        lambda step, batch: features_from_log_mel(
+            make_log_mel(*batch, tf.stack([tf.constant(0, tf.int64), step])), front_end
+        ),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return np.concatenate(list(dataset.as_numpy_iterator())), label.numpy()
+
+
+def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
+    """Returns the front end with the mean and deviation of the training examples' features."""
+    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, Augmentation.off())
+    positions = np.arange(len(examples.values))
+    total, total_squares, count = 0.0, 0.0, 0
+    for start in range(0, len(positions), 512):
+        chunk = tf.constant(positions[start : start + 512])
+        zero = tf.zeros_like(chunk)
+        values = unnormalised_features(
+            make_log_mel(chunk, zero, tf.zeros(chunk.shape, tf.bool), [0, 0]), front_end
+        )
+        values = tf.reshape(values, [-1, front_end.features]).numpy().astype(np.float64)
+        total, total_squares = total + values.sum(0), total_squares + np.square(values).sum(0)
+        count += len(values)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(total_squares / count - mean**2, 0.0))
+    return front_end.normalised(mean, np.maximum(deviation, _SMALLEST_DEVIATION))
+
+
+def _log_mel_maker(examples: Examples, front_end: FrontEnd, settings: Augmentation) -> Callable:
     """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
     config, stored = front_end.log_mel, examples.log_mel
-    clips, noise = tf.constant(examples.values), tf.constant(examples.noise)
+    values, noise = tf.constant(examples.values), tf.constant(examples.noise)
     if stored:
         step = config.frame_step_in(stored)
         noise = records.from_uint8(noise[:, ::step][:, : front_end.frames], stored)
@@ -45,7 +163,7 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
 
     def from_spectrograms(position, noise_position, silence, seed):
         return augment.augment_spectrograms(
-            tf.gather(clips, position),
+            tf.gather(values, position),
             tf.gather(noise, noise_position),
             silence,
             seed,
@@ -55,9 +173,9 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
         )
 
     def from_samples(position, noise_position, silence, seed):
-        seeds = tf.random.experimental.stateless_split(seed, 3)
+        seeds = tf.random.experimental.stateless_split(seed, 2)
         samples = augment.augment_samples(
-            tf.gather(clips, position),
+            tf.gather(values, position),
             tf.gather(noise, noise_position),
             silence,
             seeds[0],
@@ -71,7 +189,7 @@ def _log_mel_batch(examples: Examples, front_end: FrontEnd, settings: Augmentati
 
 
 def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
-    """Returns the numbers of keyword, unknown and silent clips in an epoch."""
+    """Returns the numbers of keyword, unknown and silent examples in an epoch."""
     keywords = len(examples.keyword_positions)
     unknown = min(round(settings.unknown_share * keywords), len(examples.unknown_positions))
     silence = round(settings.silence_share * keywords) if len(examples.noise) else 0
@@ -104,146 +222,44 @@ def _draw_epoch(examples: Examples, settings: DataSettings, seed: tf.Tensor):
     return position, noise, label, tf.range(total) >= keywords + unknown
 
 
-def _with_noise(examples: Examples) -> Examples:
-    """Puts one silent slice where there is no noise, so that the batch code has one path."""
-    if len(examples.noise):
-        return examples
-    return Examples(
-        examples.values,
-        examples.keyword,
-        np.zeros_like(examples.values[:1]),
-        examples.words,
-        examples.log_mel,
-    )
-
-
-def training_batches(
-    examples: Examples,
-    front_end: FrontEnd,
-    data: DataSettings,
-    augmentation: Augmentation,
-    batch_size: int,
-    seed: int,
-    first_epoch: int = 0,
-    cycle: int = 1_000_000,
-) -> Batches:
-    """Makes the training batches.
-
-    Every epoch has all keyword clips and draws unknown and silent ones anew. All chance comes
-    from (seed, epoch, batch), so that a run resumed at an epoch sees what it would have seen.
-
-    Args:
-        examples: The training partition.
-        front_end: With normalisation constants.
-        data: Shares of unknown and silent clips.
-        augmentation: What is done to the clips.
-        batch_size: Clips in a batch; an epoch's last, smaller batch is left out.
-        seed: Any integer.
-        first_epoch: Number of the epoch to begin with.
-        cycle: Number of epochs after which the first comes again.
-
-    Returns:
-        The dataset and the length of its epochs.
-
-    Raises:
-        KwsError: If there are fewer clips than a batch holds.
-    """
-    total = sum(_counts(examples, data))
-    if total < batch_size:
-        raise KwsError(
-            f"there are {total} training clips, fewer than a batch of {batch_size}; "
-            "give more data or a smaller --batch-size"
-        )
-    steps = total // batch_size
-    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, augmentation)
+def _shuffled_epoch(
+    examples: Examples, data: DataSettings, batch_size: int, steps: int, seed: int, cycle: int
+) -> Callable:
+    """Returns a function (epoch) -> dataset of (epoch, step, what ``_draw_epoch`` returns)."""
 
     def epoch(number):
         number %= cycle
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), number])
         columns = _draw_epoch(examples, data, epoch_seed)
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(total), tf.add(epoch_seed, [1, 0])
+            tf.range(tf.shape(columns[0])[0]), tf.add(epoch_seed, [1, 0])
         )
         order = tf.reshape(order[: steps * batch_size], [steps, batch_size])
         shuffled = tuple(tf.gather(column, order) for column in columns)
         batches = tf.data.Dataset.from_tensor_slices(shuffled)
         return batches.enumerate().map(lambda step, batch: (number, step, *batch))
 
+    return epoch
+
+
+def _augmented_features(
+    examples: Examples, front_end: FrontEnd, augmentation: Augmentation, seed: int
+) -> Callable:
+    """Returns a function of what ``_shuffled_epoch`` yields -> (features, labels)."""
+    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, augmentation)
+
     def features(number, step, position, noise_position, label, silence):
-        batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * 1_000_000 + step])
+        batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * _MANY + step])
         seeds = tf.random.experimental.stateless_split(batch_seed, 2)
         values = make_log_mel(position, noise_position, silence, seeds[0])
         values = augment.mask(values, seeds[1], augmentation, front_end.log_mel.hop_ms)
         return features_from_log_mel(values, front_end), label
 
-    dataset = (
-        tf.data.Dataset.range(first_epoch, 1_000_000)
-        .flat_map(epoch)
-        .map(features, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(8)
-    )
-    return Batches(dataset, steps, steps * batch_size)
+    return features
 
 
-def repeated_epochs(batches: Batches, epochs: int) -> tf.data.Dataset:
-    """Makes some epochs and keeps them, to be heard again and again.
-
-    Args:
-        batches: Training batches that begin with the first of the epochs.
-        epochs: How many.
-
-    Returns:
-        The same without end. Features are kept in memory as float16: 2 bytes for each of every
-        clip, 2 GB for 12 epochs of the benchmark's training clips.
-    """
-
-    def features_as(dtype):
-        return lambda features, labels: (tf.cast(features, dtype), labels)
-
-    made = batches.dataset.map(features_as(tf.float16)).take(epochs * batches.steps)
-    return made.cache().repeat().map(features_as(tf.float32))
-
-
-def fixed_set(
-    examples: Examples, front_end: FrontEnd, data: DataSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Makes the validation set: the same clips for every run, as they are.
-
-    Args:
-        examples: The validation partition.
-        front_end: With normalisation constants.
-        data: Shares of unknown and silent clips.
-
-    Returns:
-        float32 [clips, frames, features] and int64 [clips].
-    """
-    columns = _draw_epoch(examples, data, tf.constant([0, 0], tf.int64))
-    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, Augmentation.off())
-    position, noise_position, label, silence = columns
-    batches = tf.data.Dataset.from_tensor_slices((position, noise_position, silence)).batch(256)
-    dataset = batches.enumerate().map(
-        lambda step, batch: features_from_log_mel(
-            make_log_mel(*batch, tf.stack([tf.constant(0, tf.int64), step])), front_end
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return np.concatenate(list(dataset.as_numpy_iterator())), label.numpy()
-
-
-def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
-    """Returns the front end with the mean and deviation of the training clips' features."""
-    make_log_mel = _log_mel_batch(_with_noise(examples), front_end, Augmentation.off())
-    positions = np.arange(len(examples.values))
-    total, total_squares, count = 0.0, 0.0, 0
-    for start in range(0, len(positions), 512):
-        chunk = tf.constant(positions[start : start + 512])
-        zero = tf.zeros_like(chunk)
-        values = unnormalised_features(
-            make_log_mel(chunk, zero, tf.zeros(chunk.shape, tf.bool), [0, 0]), front_end
-        )
-        values = tf.reshape(values, [-1, front_end.features]).numpy().astype(np.float64)
-        total, total_squares = total + values.sum(0), total_squares + np.square(values).sum(0)
-        count += len(values)
-    mean = total / count
-    deviation = np.sqrt(np.maximum(total_squares / count - mean**2, 0.0))
-    return front_end.normalised(mean, np.maximum(deviation, 1e-3))
+def _with_noise(examples: Examples) -> Examples:
+    """Puts one silent slice where there is no noise, so that the batch code has one path."""
+    if len(examples.noise):
+        return examples
+    return replace(examples, noise=np.zeros_like(examples.values[:1]))
