@@ -287,7 +287,7 @@ def test_a_word_folder_without_readable_recordings_is_not_replaced(few, tmp_path
     speaker = audio / "dim" / "ann"
     speaker.mkdir(parents=True)
     next((audio / "up").iterdir()).rename(speaker / "1.wav")
-    with pytest.raises(KwsError, match=r"own/dim.*import_recordings|own/dim.*kws-tf import"):
+    with pytest.raises(KwsError, match=r"own/dim.*import_recordings"):
         locate.training_data(audio, False, DataSettings(words=("up", "dim")))
 
 

@@ -1,6 +1,7 @@
 """Where the data are: a folder the user gives, the official archives, or synthesised speech."""
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,7 +123,9 @@ def _limited(recorded: list[Recording], number: int) -> list[Recording]:
     kept = [file for file in recorded if file.partition != TRAINING]
     for files in training.values():
         # By hash: by name they would be of few speakers.
-        kept += sorted(files, key=lambda f: hashlib.sha1(f.path.name.encode()).digest())[:number]
+        kept += sorted(files, key=lambda f: hashlib.sha1(os.fsencode(f.path.name)).digest())[
+            :number
+        ]
     return sorted(kept, key=lambda file: (file.word, file.path.name))
 
 

@@ -174,10 +174,10 @@ def _digest(files: list[Recording], noise: list[Path], repetitions: dict) -> str
     """Returns ten hex digits that change with any file and with the repetitions."""
     digest = hashlib.sha256(repr(sorted(repetitions.items())).encode())
     for file in files:
-        digest.update(f"{file.word}/{file.path.name} {file.partition} ".encode())
+        digest.update(os.fsencode(f"{file.word}/{file.path.name} {file.partition} "))
     for path in (*(file.path for file in files), *noise):
         state = path.stat()
-        digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns} ".encode())
+        digest.update(os.fsencode(f"{path.name} {state.st_size} {state.st_mtime_ns} "))
     return digest.hexdigest()[:10]
 
 
@@ -198,7 +198,7 @@ def _link_speech(
             _link(file.path, folder / file.word / name)
     for partition in (VALIDATION, TESTING):
         lines = [f"{f.word}/{f.path.name}\n" for f in files if f.partition == partition]
-        (folder / f"{partition}_list.txt").write_text("".join(lines), encoding="utf-8")
+        (folder / f"{partition}_list.txt").write_bytes(os.fsencode("".join(lines)))
 
 
 def _link_noise(folder: Path, noise: list[Path], made: Path | None) -> None:

@@ -9,8 +9,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 
 from kws_tf.audio.speech_commands import NOISE_FOLDER, PARTITIONS, TESTING, TRAINING, scan
@@ -126,9 +127,10 @@ def _build(folder: Path, settings: SynthesisSettings, jobs: int) -> None:
     speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
     for word in settings.words + settings.other_words:
         (speech / word).mkdir(parents=True)
-    made = _made_in_processes(settings, utterances, speech, test, jobs)
-    for _ in progress(made, len(utterances), "synthesising speech"):
-        pass
+    # Closing ends the processes before an error or Ctrl-C removes the folder that they write to.
+    with closing(_made_in_processes(settings, utterances, speech, test, jobs)) as made:
+        for _ in progress(made, len(utterances), "synthesising speech"):
+            pass
     _fill_test_set(settings, utterances, speech, test)
     text = json.dumps(settings.description(), indent=2) + "\n"
     (folder / DESCRIPTION_FILE).write_text(text)
@@ -136,7 +138,7 @@ def _build(folder: Path, settings: SynthesisSettings, jobs: int) -> None:
 
 def _made_in_processes(
     settings: SynthesisSettings, utterances: list[Utterance], speech: Path, test: Path, jobs: int
-) -> Iterator[Utterance]:
+) -> Generator[Utterance, None, None]:
     """Yields each utterance once its batch is written; the noise is written as well."""
     batches = [utterances[i : i + _BATCH] for i in range(0, len(utterances), _BATCH)]
     threads = ThreadPoolExecutor(jobs)

@@ -73,7 +73,7 @@ def _spoken(
 def _placed(
     rng: np.random.Generator, spoken: np.ndarray, length: int, cut: bool
 ) -> tuple[np.ndarray, int]:
-    """Returns what is heard of a word, and the sample at which it begins.
+    """Returns what the example holds of a word, and the sample at which it begins.
 
     A whole word lies about the middle; a cut one enters at the end or leaves at the beginning.
     """
