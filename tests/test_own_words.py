@@ -277,7 +277,7 @@ def test_synthesised_recordings_are_not_mixed_with_themselves(few, tmp_path):
 def test_recorded_noise_that_cannot_be_read_is_not_replaced(few, tmp_path):
     audio = make_audio(tmp_path / "own")
     (noise,) = (audio / "_background_noise_").iterdir()
-    noise.rename(noise.with_suffix(".mp3"))
+    noise.rename(noise.with_suffix(".aac"))
     with pytest.raises(KwsError, match="noise"):
         locate.training_data(audio, False, DataSettings(words=("up", "on")))
 

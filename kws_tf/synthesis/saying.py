@@ -33,8 +33,8 @@ def say(
         Each part with the seconds at which it begins and ends.
 
     Raises:
-        KwsError: If there is nothing to say, it cannot be spoken, a value is out of range, or the
-            file cannot be written.
+        KwsError: If there is nothing to say, it cannot be spoken, or a value is out of range.
+        OSError: The file cannot be written.
     """
     parts = [checked_word(part) for part in text.split(",") if part.strip()]
     if not parts or not 80 <= rate <= 450 or not 0 <= pause <= 10:
