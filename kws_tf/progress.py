@@ -1,30 +1,47 @@
-"""A progress line on stderr for what takes more than a moment."""
+"""What is told on stderr meanwhile: progress, for what takes more than a moment, and notes."""
 
+import functools
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
+def progress(
+    items: Iterable[T], total: int, title: str, position: Callable[[], int] | None = None
+) -> Iterator[T]:
     """Yields the items; shows the share done once a second, if it takes over two.
+
+    Where stderr is no terminal there is a new line every ten seconds.
 
     Args:
         items: What to go through.
-        total: How many there are.
+        total: How many there are; bytes, with ``position``.
         title: What is being done.
+        position: Returns how many bytes are done, such as a file's ``tell``.
     """
+    first = position() if position else 0
     start = shown = time.monotonic()
     is_terminal = sys.stderr.isatty()
-    for done, item in enumerate(items, 1):
+    for number, item in enumerate(items, 1):
         yield item
+        done = position() if position else number
         now = time.monotonic()
         if now - start > 2 and (now - shown > (1 if is_terminal else 10) or done == total):
             shown = now
-            left = (now - start) / done * (total - done)
-            line = f"{title}: {done:,} of {total:,}, {left:.0f} s left"
+            left = (now - start) / max(done - first, 1) * (total - done)
+            amounts = f"{done:,} of {total:,}"
+            if position:
+                amounts = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+            line = f"{title}: {amounts}, {left:.0f} s left"
             end = "\n" if done == total or not is_terminal else ""
             start_of_line = "\r" if is_terminal else ""
             print(f"{start_of_line}{line:<60}", end=end, file=sys.stderr, flush=True)
+
+
+@functools.cache
+def note(text: str) -> None:
+    """Tells something that is no error, once a process."""
+    print(f"note: {text}", file=sys.stderr, flush=True)

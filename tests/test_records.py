@@ -13,8 +13,8 @@ from kws_tf.frontend.config import LogMel
 OTHER = LogMel(window_ms=40.0, fft_length=1024, hop_ms=10.0)
 
 
-def spectrograms(clips=5, frames=98, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (clips, frames, 40), dtype=np.uint8)
+def spectrograms(count=5, frames=98, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, frames, 40), dtype=np.uint8)
 
 
 def write(
@@ -30,8 +30,8 @@ def write(
 def write_published(path, values, bands=40):
     """A record as the published ones are: JPEG, no mark of a front end."""
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for picture in values:
-            coded = tf.io.encode_jpeg(picture[:, :bands, None], format="grayscale", quality=75)
+        for spectrogram in values:
+            coded = tf.io.encode_jpeg(spectrogram[:, :bands, None], format="grayscale", quality=75)
             feature = {
                 key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
                 for key, value in {
@@ -50,29 +50,29 @@ def files(folder):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 60), st.text(min_size=1, max_size=8))
-def test_round_trip_is_lossless(tmp_path_factory, clips, shards, frames, word):
+def test_round_trip_is_lossless(tmp_path_factory, count, shards, frames, word):
     folder = tmp_path_factory.mktemp("records")
-    values = spectrograms(clips, frames)
+    values = spectrograms(count, frames)
     write(folder, shards=shards, values=values, word=word)
     back = records.read(folder, "training")
     # Records go to the shards in turn and are read shard by shard.
-    order = [i for shard in range(shards) for i in range(shard, clips, shards)]
+    order = [i for shard in range(shards) for i in range(shard, count, shards)]
     np.testing.assert_array_equal(back.spectrograms, values[order])
-    assert list(back.words) == [word] * clips
+    assert list(back.words) == [word] * count
     assert list(back.names) == [f"{i:08x}_nohash_0.wav" for i in order]
     assert back.log_mel == records.PUBLISHED
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=50))
-def test_a_picture_is_off_by_half_a_step(values):
+def test_a_spectrogram_is_off_by_half_a_step(values):
     config = LogMel()
     limited = np.clip(np.float32(values), config.floor, config.ceiling)
     back = records.from_uint8(records.to_uint8(np.float32(values), config), config)
     np.testing.assert_allclose(back, limited, atol=0.05 + 1e-5)
 
 
-def test_picture_is_the_published_code():
+def test_values_are_the_published_code():
     codes = np.arange(256)
     values = records.from_uint8(codes.astype(np.uint8), records.PUBLISHED)
     np.testing.assert_allclose(values, (codes - 146.5) / 10, atol=1e-5)
@@ -113,7 +113,7 @@ def test_mixed_front_ends_are_refused(tmp_path):
 
 def test_nothing_is_there_before_the_end(tmp_path):
     writer = records.Writer(tmp_path, "training", records.PUBLISHED, 2)
-    writer.write(spectrograms(), ["up"] * 5, ["clip"] * 5)
+    writer.write(spectrograms(), ["up"] * 5, ["name"] * 5)
     assert all(name.endswith(".part") for name in files(tmp_path))
     assert not records.is_record_folder(tmp_path)
     assert writer.close() == 5
@@ -131,7 +131,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         pytest.raises(ZeroDivisionError),
         records.Writer(tmp_path, "training", records.PUBLISHED, 3) as writer,
     ):
-        writer.write(spectrograms(2), ["no"] * 2, ["clip"] * 2)
+        writer.write(spectrograms(2), ["no"] * 2, ["name"] * 2)
         raise ZeroDivisionError
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -178,24 +178,24 @@ def test_damaged_file(tmp_path, harm):
         records.read(tmp_path, "training")
 
 
-def test_damaged_picture_and_wrong_size(tmp_path):
+def test_damaged_image_and_wrong_size(tmp_path):
     path = tmp_path / "training-00000-of-00001.tfrecord"
     write_published(path, spectrograms(2), bands=39)
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
     example = tf.train.Example()
     for key in ("spectrogram", "word", "clip"):
-        example.features.feature[key].bytes_list.value.append(b"no picture")
+        example.features.feature[key].bytes_list.value.append(b"no image")
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(example.SerializeToString())
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
 
 
-def test_clips_of_different_lengths(tmp_path):
+def test_spectrograms_of_different_lengths(tmp_path):
     with records.Writer(tmp_path, "training", records.PUBLISHED) as writer:
-        writer.write(spectrograms(2), ["up"] * 2, ["clip"] * 2)
-        writer.write(spectrograms(2, frames=97), ["up"] * 2, ["clip"] * 2)
+        writer.write(spectrograms(2), ["up"] * 2, ["name"] * 2)
+        writer.write(spectrograms(2, frames=97), ["up"] * 2, ["name"] * 2)
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
 

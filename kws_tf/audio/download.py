@@ -11,15 +11,16 @@ import http.client
 import os
 import shutil
 import ssl
-import sys
 import tarfile
 import time
 import urllib.error
 import urllib.request
 import zlib
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from kws_tf.errors import KwsError
+from kws_tf.progress import progress
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 30.0
@@ -59,7 +60,7 @@ SPEECH_COMMANDS = Archive(
     2_428_923_189,
     "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
 )
-"""Training, validation and testing clips of 35 words, and the noise recordings."""
+"""Recordings of 35 words for training, validation and testing, and of noise."""
 SPEECH_COMMANDS_TEST_SET = Archive(
     "speech_commands_test_set_v0.02.tar.gz",
     "http://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz",
@@ -69,14 +70,13 @@ SPEECH_COMMANDS_TEST_SET = Archive(
 """The canonical 12-class test set."""
 
 
-def fetch(archive: Archive, target_dir: str | os.PathLike, progress: bool = True) -> Path:
+def fetch(archive: Archive, target_dir: str | os.PathLike) -> Path:
     """Downloads and unpacks an archive, or returns at once where that is done.
 
     Args:
         archive: What to fetch.
         target_dir: Holds the archive and the unpacked folder afterwards; made if missing. An
             archive that is there already is used, once checked.
-        progress: Whether to write a progress line to stderr.
 
     Returns:
         The unpacked folder.
@@ -84,7 +84,7 @@ def fetch(archive: Archive, target_dir: str | os.PathLike, progress: bool = True
     Raises:
         KwsError: The folder cannot be written, the network fails, the server sends something else,
             or the archive is broken or would unpack outside its folder.
-        OSError: The disk is full.
+        OSError: The disk is full; with the name of a file or of the folder.
     """
     target_dir = Path(target_dir)
     folder = target_dir / archive.name.removesuffix(".tar.gz")
@@ -95,20 +95,23 @@ def fetch(archive: Archive, target_dir: str | os.PathLike, progress: bool = True
     try:
         target_dir.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            _verify(archive, path, progress)
+            _verify(archive, path)
         else:
-            _download(archive, part, progress)
-            _verify(archive, part, progress)
+            _download(archive, part)
+            _verify(archive, part)
             os.replace(part, path)
-        _unpack(path, folder, progress)
+        _unpack(path, folder)
     except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise KwsError(
             f"cannot write {error.filename or target_dir}: {error.strerror}; give another folder"
         ) from error
+    except OSError as error:  # a full disk, which names no file
+        error.filename = error.filename or str(target_dir)
+        raise
     return folder
 
 
-def _download(archive: Archive, part: Path, progress: bool) -> None:
+def _download(archive: Archive, part: Path) -> None:
     """Downloads into ``part``, after what is there, until it has the archive's size."""
     failure: Exception | str = "the server closed the connection"
     for attempt in range(_ATTEMPTS):
@@ -116,7 +119,7 @@ def _download(archive: Archive, part: Path, progress: bool) -> None:
             time.sleep(_RETRY_WAIT_S)
         try:
             if _size(part) < archive.bytes:
-                _transfer(archive, part, progress)
+                _transfer(archive, part)
         except urllib.error.HTTPError as error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)  # the server has a shorter file than this piece
@@ -134,7 +137,7 @@ def _download(archive: Archive, part: Path, progress: bool) -> None:
     )
 
 
-def _transfer(archive: Archive, part: Path, progress: bool) -> None:
+def _transfer(archive: Archive, part: Path) -> None:
     """Appends to ``part`` what one connection gives; starts anew if the server cannot resume."""
     have = _size(part)
     request = urllib.request.Request(archive.url)
@@ -142,28 +145,22 @@ def _transfer(archive: Archive, part: Path, progress: bool) -> None:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
         resumes = (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
-        if not resumes:
-            have = 0
         with open(part, "ab" if resumes else "wb") as file:
-            bar = _Progress(f"downloading {archive.name}", archive.bytes, have, progress)
-            # One byte more than wanted shows that the server's file is too long.
-            while have <= archive.bytes and (data := response.read(_CHUNK)):
+            chunks = iter(partial(response.read, _CHUNK), b"")
+            for data in progress(chunks, archive.bytes, f"downloading {archive.name}", file.tell):
                 file.write(data)
-                have += len(data)
-                bar.update(have)
-            bar.close()
+                if file.tell() > archive.bytes:  # the server's file is too long
+                    break
 
 
-def _verify(archive: Archive, path: Path, progress: bool) -> None:
+def _verify(archive: Archive, path: Path) -> None:
     """Removes ``path`` and raises unless it is the archive, by size and SHA-256."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        bar = _Progress(f"checking {archive.name}", archive.bytes, 0, progress)
-        while data := file.read(_CHUNK):
+        chunks = iter(partial(file.read, _CHUNK), b"")
+        for data in progress(chunks, archive.bytes, f"checking {archive.name}", file.tell):
             digest.update(data)
-            bar.update(file.tell())
         size = file.tell()
-        bar.close()
     if size == archive.bytes and digest.hexdigest() == archive.sha256:
         return
     path.unlink()
@@ -171,26 +168,24 @@ def _verify(archive: Archive, path: Path, progress: bool) -> None:
     raise KwsError(f"{path} has a wrong {what} and has been removed; run again to download it anew")
 
 
-def _unpack(path: Path, folder: Path, progress: bool) -> None:
+def _unpack(path: Path, folder: Path) -> None:
     """Unpacks into a folder beside ``folder`` and renames it when it is whole."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    unfinished = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        partial.mkdir()
+        unfinished.mkdir()
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:gz") as tar:
-            bar = _Progress(f"unpacking {path.name}", path.stat().st_size, 0, progress)
-            for member in tar:
+            size = path.stat().st_size
+            for member in progress(tar, size, f"unpacking {path.name}", file.tell):
                 _check_member(member, path)
-                tar.extract(member, partial, set_attrs=False, filter="data")
-                bar.update(file.tell())
-            bar.close()
-        os.replace(partial, folder)
+                tar.extract(member, unfinished, set_attrs=False, filter="data")
+        os.replace(unfinished, folder)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise KwsError(
             f"{path} is not a whole .tar.gz archive ({error}); remove it and run again"
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _check_member(member: tarfile.TarInfo, path: Path) -> None:
@@ -208,33 +203,3 @@ def _check_member(member: tarfile.TarInfo, path: Path) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-class _Progress:
-    """A line on stderr: percent, MB and MB/s; rewritten on a terminal, else a line each 10 %."""
-
-    def __init__(self, title: str, total: int, start: int, enabled: bool):
-        self._title, self._total, self._start, self._enabled = title, total, start, enabled
-        self._began = time.monotonic()
-        self._terminal = sys.stderr.isatty()
-        self._shown: float | None = None
-
-    def update(self, done: int) -> None:
-        step = time.monotonic() // 0.2 if self._terminal else 10 * done // self._total
-        if self._enabled and step != self._shown:
-            self._shown = step
-            self._write(done)
-
-    def _write(self, done: int) -> None:
-        speed = (done - self._start) / max(time.monotonic() - self._began, 1e-3)
-        print(
-            f"{self._title}: {100 * done / self._total:3.0f} %, {done / 1e6:.1f} of "
-            f"{self._total / 1e6:.1f} MB, {speed / 1e6:.1f} MB/s",
-            file=sys.stderr,
-            end="\r" if self._terminal else "\n",
-            flush=True,
-        )
-
-    def close(self) -> None:
-        if self._enabled and self._terminal:
-            print(file=sys.stderr)

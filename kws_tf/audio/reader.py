@@ -1,324 +1,251 @@
-"""Audio files to float32 samples: WAV and FLAC, 16 bits a sample.
+"""Audio files to float32 samples: the one reader of import, training, evaluation and spotting.
 
-The codec is told by a file's content, not by its name: FLAC copies of the official data are
-called ``backward_0c540988_nohash_0.wav.flac``. Headers are read in plain Python before any
-training starts, so that a bad file is found at once; the samples are decoded by TensorFlow and
-tensorflow-io within ``tf.data``. TensorFlow is imported when first needed.
+libsndfile (package soundfile) decodes. The content tells the format, not the name: FLAC copies of
+the official data are called ``backward_0c540988_nohash_0.wav.flac``. Only a whole file counts: it
+is refused if it promises more than can be read, or holds more. Lengths that an encoder left
+unknown, because it wrote to a pipe, are read to the end.
 """
 
-import dataclasses
 import os
-import struct
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
+import soundfile
 
+from kws_tf.audio.resampling import resampled
 from kws_tf.errors import KwsError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from kws_tf.quiet import captured_stderr
 
 SAMPLE_RATE = 16000
 """Hz; the rate of Speech Commands and of the front ends."""
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au")
+"""What names of recordings end in, in small letters."""
 
-_PCM, _EXTENSIBLE = 1, 0xFFFE
-# Half the length of tfio.audio.resample's filter, in samples at the lower of the two rates
-# (measured; Speex's resampler at quality 4). The op's output is late by as much.
-_RESAMPLE_DELAY = 32
+_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
+_RATES = range(4_000, 192_001)
+_BLOCK = 2**19  # values, 33 seconds of mono at 16 kHz
+_ABSURD = 1e6  # re full scale; floats of a damaged file
+_LOUDEST = 4.0  # re full scale; what lossy formats and resampling overshoot is less
+_MP3_PADDING = 4096  # bytes; two frames are fewer
 
+# Bytes of samples that encoders state which write to a pipe: 0xFFFFFFFF (ffmpeg), 0x80000000
+# (arecord), 0x7FFFF000 (espeak-ng, SoX), 0x7F000000 (SoX's AIFF).
+_UNKNOWN_BYTES = 0x7F00_0000
+_UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, where a FLAC header states none
+# What libsndfile notes of a file of which it reads a part, and raises no error.
+_CUT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_CUT_OGG = re.compile(r"^Ogg ?: (Junk after the last page|Last page lacks[^.]*)", re.MULTILINE)
 
-@dataclasses.dataclass(frozen=True)
-class AudioInfo:
-    """What the header of an audio file says.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: 1 is mono.
-        samples: Samples in each channel.
-        codec: ``"wav"`` or ``"flac"``.
-        data_start: Offset of a WAV file's samples in bytes; 0 for FLAC.
-    """
-
-    sample_rate: int
-    channels: int
-    samples: int
-    codec: str
-    data_start: int = 0
-
-
-def inspect(path: str | os.PathLike) -> AudioInfo:
-    """Reads the header of a WAV or FLAC file.
-
-    Raises:
-        KwsError: The file is missing, unreadable, empty, of another kind, cut, without samples,
-            or not of 16 bits a sample.
-    """
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if not size:
-                raise KwsError(f"{path} is an empty file; remove or replace it")
-            magic = file.read(12)
-            if magic[:4] == b"fLaC":
-                file.seek(4)
-                info = _inspect_flac(file, path)
-            elif magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
-                info = _inspect_wav(file, size, path)
-            else:
-                raise KwsError(f"{path} is neither WAV nor FLAC; convert it or remove it")
-    except OSError as error:
-        raise KwsError(f"cannot read the audio file {path}: {error.strerror or error}") from error
-    if not info.samples:
-        raise KwsError(f"the header of {path} says that it has no samples; remove or replace it")
-    return info
-
-
-def check(path: str | os.PathLike, mix_down: bool = False) -> AudioInfo:
-    """Reads a header as ``inspect`` does and refuses stereo unless it is to be mixed down.
-
-    Args:
-        path: A WAV or FLAC file.
-        mix_down: Whether several channels are allowed; decoding takes their mean.
-
-    Raises:
-        KwsError: As ``inspect``, or the file has several channels without ``mix_down``.
-    """
-    info = inspect(path)
-    if info.channels > 1 and not mix_down:
-        raise KwsError(
-            f"{path} has {info.channels} channels and one is needed; give --mix-down to take "
-            "their mean, or convert it to mono"
-        )
-    return info
-
-
-def clip_columns(paths: Sequence[str | os.PathLike], mix_down: bool = False) -> dict[str, Any]:
-    """Checks every file's header and returns what ``decode_clip`` needs, a row a file.
-
-    Args:
-        paths: WAV or FLAC files.
-        mix_down: As in ``check``.
-
-    Returns:
-        Columns of ``len(paths)`` values for ``tf.data.Dataset.from_tensor_slices``.
-
-    Raises:
-        KwsError: As ``check``, for the first bad file in the order of ``paths``.
-    """
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        infos = list(pool.map(lambda path: check(path, mix_down), paths))
-    return {
-        # Bytes, as a name need not be valid UTF-8. The dtype keeps an empty list a string column.
-        "path": np.array([os.fsencode(path) for path in paths], dtype=np.bytes_),
-        "is_flac": np.array([info.codec == "flac" for info in infos], bool),
-        **{
-            name: np.array([getattr(info, name) for info in infos], np.int64)
-            for name in ("sample_rate", "channels", "samples", "data_start")
-        },
-    }
-
-
-def decode_clip(clip: dict[str, "tf.Tensor"], sample_rate: int = SAMPLE_RATE) -> "tf.Tensor":
-    """Decodes one file; a graph function for ``tf.data.Dataset.map``.
-
-    Args:
-        clip: One row of ``clip_columns``, scalars.
-        sample_rate: The rate wanted, Hz; a file of another rate is resampled.
-
-    Returns:
-        float32 ``[samples]`` in [-1, 1), the mean of the channels, in the file's own length.
-        (Resampling may overshoot a full-scale signal by a little.)
-    """
-    import tensorflow as tf
-    import tensorflow_io as tfio
-
-    data = tf.io.read_file(clip["path"])
-    channels = clip["channels"]
-
-    def decode_wav() -> tf.Tensor:
-        # tf.audio.decode_wav refuses WAVE_FORMAT_EXTENSIBLE and chunks of odd length before the
-        # samples, both of which recorders write; the header has been read and checked already.
-        size = clip["samples"] * channels * 2
-        pcm = tf.io.decode_raw(tf.strings.substr(data, clip["data_start"], size), tf.int16)
-        return tf.reshape(pcm, tf.stack([-1, channels]))
-
-    pcm = tf.cond(clip["is_flac"], lambda: tfio.audio.decode_flac(data, dtype=tf.int16), decode_wav)
-    # The scale of tf.audio.decode_wav: -32768 is -1.
-    samples = tf.reduce_mean(tf.cast(pcm, tf.float32), axis=1) / 32768.0
-    rate = tf.cast(clip["sample_rate"], tf.int64)
-    samples = tf.cond(
-        tf.equal(rate, sample_rate), lambda: samples, lambda: _resample(samples, rate, sample_rate)
-    )
-    return tf.ensure_shape(samples, [None])
-
-
-def fit_length(samples: "tf.Tensor", length: int) -> "tf.Tensor":
-    """Pads ``samples`` with zeros at the end, or cuts them, to ``length``.
-
-    Args:
-        samples: ``[n]``.
-        length: Samples wanted.
-
-    Returns:
-        ``[length]``, of the dtype of ``samples``.
-    """
-    import tensorflow as tf
-
-    samples = samples[:length]
-    samples = tf.pad(samples, [[0, length - tf.shape(samples)[0]]])
-    return tf.ensure_shape(samples, [length])
-
-
-def clip_dataset(
-    paths: Sequence[str | os.PathLike],
-    sample_rate: int = SAMPLE_RATE,
-    length: int = SAMPLE_RATE,
-    mix_down: bool = False,
-    num_parallel_calls: int | None = None,
-) -> "tf.data.Dataset":
-    """Returns the decoded files as a dataset of float32 ``[length]``, in the order of ``paths``.
-
-    Iterate it within ``named_errors`` so that a damaged file is named.
-
-    Args:
-        paths: WAV or FLAC files; every header is checked here and now.
-        sample_rate: Hz.
-        length: Samples of each clip, padded or cut at the end.
-        mix_down: As in ``check``.
-        num_parallel_calls: Files decoded at a time; ``None`` lets tf.data choose.
-
-    Raises:
-        KwsError: As ``check``.
-    """
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices(clip_columns(paths, mix_down)).map(
-        lambda clip: fit_length(decode_clip(clip, sample_rate), length),
-        num_parallel_calls=tf.data.AUTOTUNE if num_parallel_calls is None else num_parallel_calls,
-        deterministic=True,
-    )
+_stderr_lock = threading.Lock()
 
 
 @contextmanager
-def named_errors(paths: Sequence[str | os.PathLike]) -> Iterator[None]:
-    """Turns a decoding error of a dataset into a ``KwsError`` that names the file.
-
-    tf.data's errors do not say which file failed, so after a failure each file is decoded by
-    itself until one fails. An error that no file explains passes through.
-
-    Args:
-        paths: The files that the dataset within reads.
-
-    Example:
-        >>> with named_errors(paths):
-        ...     for samples in clip_dataset(paths):
-        ...         ...
-    """
-    import tensorflow as tf
-
-    try:
+def _silence() -> Iterator[None]:
+    with _stderr_lock, captured_stderr():
         yield
-    except tf.errors.OpError:
-        for path in paths:
-            load(path, mix_down=True)
-        raise
+
+
+class UnreadableAudio(KwsError):
+    """A file that is no whole recording.
+
+    Attributes:
+        reason: What is wrong with it, without its name and what to do.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str, remedy="replace or remove it"):
+        super().__init__(f"{path} {reason}; {remedy}")
+        self.reason = reason
 
 
 def load(
     path: str | os.PathLike, sample_rate: int = SAMPLE_RATE, mix_down: bool = False
 ) -> np.ndarray:
-    """Reads one file at once, for scripts and tests.
+    """Reads a recording.
 
     Args:
-        path: A WAV or FLAC file.
-        sample_rate: The rate wanted, Hz.
-        mix_down: As in ``check``.
+        path: WAV (8 to 64 bits), FLAC, OGG (Vorbis or Opus), MP3, AIFF, AU or CAF.
+        sample_rate: The rate wanted, Hz; a file of another one is resampled.
+        mix_down: Take the mean of several channels instead of refusing them.
 
     Returns:
-        float32 ``[samples]``, as ``decode_clip``.
+        float32 [samples], full scale 1; 16-bit samples are divided by 32,768, exactly.
 
     Raises:
-        KwsError: As ``check``, or the samples after a good header are damaged.
+        KwsError: The file is missing, of another kind, damaged, cut, without samples, of several
+            channels without ``mix_down``, or far beyond full scale.
     """
-    import tensorflow as tf
-
-    clip = {name: column[0] for name, column in clip_columns([path], mix_down).items()}
-    try:
-        return decode_clip(clip, sample_rate).numpy()
-    except tf.errors.OpError as error:
-        raise KwsError(f"{path} is damaged and cannot be decoded; replace or remove it") from error
+    return np.concatenate(list(blocks(path, sample_rate, mix_down)))
 
 
-def _inspect_flac(file: BinaryIO, path: str | os.PathLike) -> AudioInfo:
-    """Reads STREAMINFO, the first metadata block (RFC 9639, section 8.2)."""
-    block = file.read(4 + 34)
-    if len(block) < 38 or block[0] & 0x7F:
-        raise KwsError(f"{path} is a FLAC file with a cut or damaged header; replace or remove it")
-    # 20 bits sample rate, 3 channels - 1, 5 bits a sample - 1, 36 samples
-    fields = int.from_bytes(block[14:22], "big")
-    bits = (fields >> 36 & 0x1F) + 1
-    if bits != 16:
-        raise KwsError(f"{path} is FLAC of {bits} bits a sample; convert it to 16 bits")
-    info = AudioInfo(fields >> 44, (fields >> 41 & 0x7) + 1, fields & (2**36 - 1), "flac")
-    if not info.sample_rate:
-        raise KwsError(f"{path} is a FLAC file without a sample rate; replace or remove it")
-    return info
+def blocks(
+    path: str | os.PathLike, sample_rate: int = SAMPLE_RATE, mix_down: bool = False
+) -> Iterator[np.ndarray]:
+    """Reads a recording of any length in constant memory.
+
+    Args:
+        path: As in ``load``.
+        sample_rate: As in ``load``.
+        mix_down: As in ``load``.
+
+    Yields:
+        float32 [n], one after the other; together they are what ``load`` returns.
+
+    Raises:
+        KwsError: As ``load``; a file that is cut says so at its end.
+    """
+    with AudioFile(path) as file:
+        if file.channels > 1 and not mix_down:
+            raise KwsError(
+                f"{path} has {file.channels} channels and one is needed; give --mix-down to "
+                "take their mean, or convert it to mono"
+            )
+        mono = (block.mean(axis=1) for block in file.decoded(_LOUDEST))
+        yield from resampled(mono, file.samplerate, sample_rate)
 
 
-def _inspect_wav(file: BinaryIO, size: int, path: str | os.PathLike) -> AudioInfo:
-    """Walks the RIFF chunks from offset 12 up to ``data``."""
-    encoding = None
-    while len(head := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", head)
-        start = file.tell()
-        if name == b"fmt ":
-            encoding = _inspect_wav_format(file.read(min(length, 40)), path)
-        elif name == b"data" and encoding:
-            if start + length > size:
-                raise KwsError(
-                    f"{path} is a truncated WAV file: its header promises {length} bytes of "
-                    f"samples and {size - start} are there; replace or remove it"
+class AudioFile(soundfile.SoundFile):
+    """An open file; a context manager. It is read strictly forward.
+
+    After every block soundfile seeks to where it is already. In a damaged or endless FLAC file
+    that fails, or loops, and hides what the decoder has found.
+
+    Args:
+        path: As in ``load``.
+
+    Raises:
+        UnreadableAudio: The file is missing, of another kind, or without samples.
+    """
+
+    _handle = None
+
+    def __init__(self, path: str | os.PathLike):
+        self._path = path
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for its writer
+            raise UnreadableAudio(path, "is no file", "give a recording")
+        with self._named_errors():
+            self._handle = open(path, "rb", buffering=0)  # noqa: SIM115  Until ``close``.
+            self._size = os.fstat(self._handle.fileno()).st_size
+            if not self._size:
+                raise self._unreadable("is an empty file")
+            start = os.pread(self._handle.fileno(), 2**16, 0)
+            # libsndfile's MP3 decoder prints.
+            self._prints = start[:4] not in (b"RIFF", b"fLaC", b"OggS", b"FORM")
+            with self._quiet():
+                super().__init__(self._handle.fileno(), closefd=False)
+        # Without one of these the length of an MP3 file is a guess from its first frame.
+        self._is_guess = self.format == "MP3" and not re.search(b"Xing|Info|VBRI", start)
+        self._check_header(start)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its samples may lie beyond full scale."""
+        return self.subtype in ("FLOAT", "DOUBLE")
+
+    def seekable(self) -> bool:
+        """Tells soundfile not to seek."""
+        return False
+
+    def close(self) -> None:
+        """Closes the file."""
+        super().close()
+        if self._handle:
+            self._handle.close()
+
+    def decoded(self, loudest: float = _ABSURD) -> Iterator[np.ndarray]:
+        """Decodes the file.
+
+        Args:
+            loudest: Largest magnitude that is accepted, re full scale.
+
+        Yields:
+            float32 [n, channels], full scale 1.
+
+        Raises:
+            UnreadableAudio: The file is damaged, cut or too loud.
+        """
+        done, most = 0, max(1, _BLOCK // self.channels)
+        while True:
+            with self._named_errors(), self._quiet():
+                # One more than there are, which shows what follows them.
+                block = self.read(min(most, self.frames + 1 - done), "float32", always_2d=True)
+            if not len(block):
+                break
+            peak = np.abs(block).max()
+            if not peak <= _ABSURD:
+                raise self._unreadable("has samples that are not numbers, or far too large")
+            if peak > loudest:
+                raise self._unreadable(
+                    f"has samples of {peak:,.0f} where full scale is 1",
+                    "import it with scripts/import_recordings.py, which sets the level",
                 )
-            rate, channels = encoding
-            return AudioInfo(rate, channels, length // (2 * channels), "wav", start)
-        file.seek(start + length + length % 2)  # chunks begin at even offsets
-    raise KwsError(f"{path} is a truncated WAV file: it has no samples; replace or remove it")
+            done += len(block)
+            yield block
+        self._check_end(done)
 
+    def _unreadable(self, reason: str, *remedy: str) -> UnreadableAudio:
+        return UnreadableAudio(self._path, reason, *remedy)
 
-def _inspect_wav_format(chunk: bytes, path: str | os.PathLike) -> tuple[int, int]:
-    """Returns sample rate and channels from a ``fmt`` chunk of 16-bit PCM."""
-    if len(chunk) < 16:
-        raise KwsError(f"{path} is a WAV file with a cut header; replace or remove it")
-    encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
-    if encoding == _EXTENSIBLE and len(chunk) >= 26:
-        (encoding,) = struct.unpack_from("<H", chunk, 24)
-    if (encoding, bits) != (_PCM, 16):
-        raise KwsError(
-            f"{path} is a WAV file of encoding {encoding} with {bits} bits a sample; "
-            "convert it to 16-bit PCM"
-        )
-    if not channels or not rate:
-        raise KwsError(
-            f"{path} is a WAV file of {channels} channels at {rate} Hz; replace or remove it"
-        )
-    return rate, channels
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except soundfile.LibsndfileError as error:
+            detail = error.error_string.removeprefix("Error : ").strip(" .")
+            raise self._unreadable(f"cannot be decoded ({detail})") from error
+        except OSError as error:
+            detail = error.strerror or error
+            raise self._unreadable(f"cannot be read ({detail})", "check the path") from error
 
+    def _quiet(self) -> AbstractContextManager:
+        return _silence() if self._prints else nullcontext()
 
-def _resample(samples: "tf.Tensor", rate_in: "tf.Tensor", rate_out: int) -> "tf.Tensor":
-    """Resamples ``[n]`` without the delay and the lost end of ``tfio.audio.resample``.
+    def _check_header(self, start: bytes) -> None:
+        """Raises unless there is something to read; ``start`` are the file's first bytes."""
+        if self.format not in _FORMATS:
+            raise self._unreadable(f"is a {self.format} file", "convert it to WAV or FLAC")
+        if self.samplerate not in _RATES:
+            raise self._unreadable(
+                f"has a sample rate of {self.samplerate:,} Hz",
+                f"convert it to one from {_RATES[0]:,} to {_RATES[-1]:,} Hz",
+            )
+        following = self._size - start.find(b"data\0\0\0\0") - 8
+        if self.format == "WAV" and not self.frames and 0 < following < self._size:
+            raise self._unreadable(
+                f"says that it has no samples but {following:,} bytes follow, as after a recording "
+                "that was broken off",
+                "rescue them: sox --ignore-length FILE NEW.wav",
+            )
+        if not self.frames:
+            raise self._unreadable("has no samples")
 
-    The result is in time with the input to half an output sample.
-    """
-    import tensorflow as tf
-    import tensorflow_io as tfio
-
-    lower = tf.minimum(rate_in, rate_out)
-    delay_in = -(-_RESAMPLE_DELAY * rate_in // lower)
-    delay_out = (2 * _RESAMPLE_DELAY * rate_out + lower) // (2 * lower)
-    wanted = -(-tf.size(samples, tf.int64) * rate_out // rate_in)
-    # One output sample more than the delay, against rounding.
-    padded = tf.pad(samples, [[0, delay_in + 1 + rate_in // rate_out]])
-    return tfio.audio.resample(padded, rate_in, rate_out)[delay_out : delay_out + wanted]
+    def _check_end(self, done: int) -> None:
+        """Raises unless so many samples are all that the file promises and all that it holds."""
+        log = self.extra_info
+        for promised, there in _CUT.findall(log):
+            if int(there) < int(promised) < _UNKNOWN_BYTES:
+                raise self._unreadable(
+                    f"is truncated: its header promises {int(promised):,} bytes of samples and "
+                    f"{int(there):,} are there"
+                )
+        if found := _CUT_OGG.search(log):
+            raise self._unreadable(f"is no whole OGG file ({found[1].lower()})")
+        if done < self.frames < _UNKNOWN_FRAMES and not self._is_guess:
+            raise self._unreadable(
+                f"is truncated or damaged: it promises {self.frames:,} samples and {done:,} can "
+                "be read"
+            )
+        if not done:
+            raise self._unreadable("has no samples")
+        place = os.lseek(self._handle.fileno(), 0, os.SEEK_CUR)
+        following = int.from_bytes(os.pread(self._handle.fileno(), 2, place))
+        # An MP3 frame begins with eleven set bits.
+        is_frame = self.format == "MP3" and following >> 5 == 0x7FF
+        if is_frame and self._size - place > _MP3_PADDING:
+            raise self._unreadable(
+                "is an MP3 file of variable bit rate without its length, of which a part can be "
+                "read",
+                "convert it to WAV or FLAC",
+            )

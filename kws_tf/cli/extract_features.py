@@ -1,4 +1,4 @@
-"""Make log-mel records from audio, so that training need not decode it.
+"""Make log-mel records from audio, so that training need not read it.
 
 DATA_DIR has the Speech Commands layout: one folder a word and _background_noise_. The records
 keep every 10 ms and serve any front end with the same log-mel constants: logmel40 and mfcc10
@@ -26,7 +26,7 @@ def main() -> None:
         type=float,
         default=1000.0,
         metavar="X",
-        help="length of a clip, ms; as --window-ms of train.py",
+        help="length of an example, ms; as --window-ms of train.py",
     )
     parser.add_argument(
         "--shards", type=int, default=8, metavar="N", help="files of training records"
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--words",
         metavar="LIST",
-        help="words to extract, keywords and others, separated by commas (None: every word)",
+        help="words to extract, keywords and others, separated by commas (default: every word)",
     )
     parser.add_argument(
         "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"

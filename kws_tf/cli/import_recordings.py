@@ -1,7 +1,7 @@
-"""Import a folder of recordings, one folder a word, as clips in the Speech Commands layout.
+"""Import a folder of recordings, one folder a word, as examples in the Speech Commands layout.
 
-IN/WORD/anything and IN/WORD/SPEAKER/anything are recordings of WORD: WAV (8 to 32 bits, float),
-FLAC, OGG, MP3, of any rate, mono or stereo. Each is resampled to 16 kHz, cut to a window around
+IN/WORD/anything and IN/WORD/SPEAKER/anything are recordings of WORD: WAV (8 to 64 bits), FLAC,
+OGG, MP3, AIFF, of any rate, mono or stereo. Each is resampled to 16 kHz, cut to a window around
 the word, levelled and checked; what is wrong is reported in a table. IN/_background_noise_ is
 taken along. Nothing of IN is changed.
 """
@@ -14,28 +14,36 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("source", type=Path, metavar="IN", help="the folder of recordings")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--window-ms", type=float, default=1000, help="length of a clip, ms, up to 2000"
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
+    )
+    parser.add_argument(
+        "--window-ms",
+        type=float,
+        default=1000,
+        metavar="X",
+        help="length of an example, ms, up to 2000",
     )
     parser.add_argument(
         "--keep-doubtful",
         action="store_true",
         help="also import what is too short, too long or of a wrong word count",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="a file to write the report to, too"
+    )
     options = parser.parse_args()
 
     from kws_tf import files
-    from kws_tf.audio.recordings import importing
+    from kws_tf.audio.recordings import importing, tables
     from kws_tf.errors import KwsError
 
     recordings = importing.import_recordings(
         options.source, options.out, options.window_ms, options.keep_doubtful
     )
-    print(importing.tables(recordings))
+    print(tables.tables(recordings))
     if options.json:
-        report = options.out / importing.REPORT_FILE
+        report = options.out / tables.REPORT_FILE
         files.write_bytes(options.json, report.read_bytes())
     if not any(item.output for item in recordings if not item.is_noise):
         raise KwsError(f"nothing of {options.source} could be imported; see the table")

@@ -1,4 +1,4 @@
-"""Record words from the microphone as clips in the Speech Commands layout.
+"""Record words from the microphone as examples in the Speech Commands layout.
 
 Prompts for one word after the other, checks each take, and lets you repeat it. The same command
 goes on with what is missing. Needs: pip install sounddevice.
@@ -11,12 +11,20 @@ from kws_tf.cli import command
 
 def main() -> None:
     parser = command.parser(__doc__)
-    parser.add_argument("--words", required=True, help="what to say, separated by commas")
-    parser.add_argument("--speaker", required=True, metavar="NAME", help="who speaks")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of clips")
-    parser.add_argument("--count", type=int, default=5, help="takes of each word")
     parser.add_argument(
-        "--window-ms", type=float, default=1000, help="length of a clip, ms, up to 2000"
+        "--words", required=True, metavar="LIST", help="what to say, separated by commas"
+    )
+    parser.add_argument("--speaker", required=True, metavar="NAME", help="who speaks")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="data folder to write to"
+    )
+    parser.add_argument("--count", type=int, default=5, metavar="N", help="takes of each word")
+    parser.add_argument(
+        "--window-ms",
+        type=float,
+        default=1000,
+        metavar="X",
+        help="length of an example, ms, up to 2000",
     )
     options = parser.parse_args()
 

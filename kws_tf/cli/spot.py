@@ -1,4 +1,4 @@
-"""Run a model over a recording of any length and print the words it hears, with times.
+"""Run a model over a recording of any length and print the words it detects, with times.
 
 It decides as the device does: on a sliding window, by averaged posteriors, with the trigger of
 the model's manifest unless options say otherwise.
@@ -14,18 +14,20 @@ def main() -> None:
     parser.add_argument(
         "model_path", type=Path, metavar="model", help="a .tflite file, its manifest beside it"
     )
-    parser.add_argument("recording", type=Path, help="a WAV or FLAC file")
+    parser.add_argument("recording", type=Path, help="an audio file, such as WAV or FLAC")
     for name, kind, text in (
         ("decision-ms", float, "time between decisions, ms"),
         ("smoothing-decisions", int, "posteriors are averaged over so many decisions"),
         ("threshold", float, "least averaged posterior"),
         ("refractory-ms", float, "time after a detection without another, ms"),
     ):
-        parser.add_argument(f"--{name}", type=kind, help=f"{text} (None: the manifest's)")
+        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the manifest's)")
     parser.add_argument(
         "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
     )
-    parser.add_argument("--json", type=Path, help="a file to write the detections to")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="a file to write the detections to"
+    )
     options = vars(parser.parse_args())
 
     from kws_tf.evaluation.spotting import spot

@@ -30,25 +30,25 @@ class Examples:
 
     @property
     def keyword_positions(self) -> np.ndarray:
-        """Positions of the keyword clips, int64."""
+        """Positions of the keywords, int64."""
         return np.flatnonzero(self.keyword >= 0)
 
     @property
     def unknown_positions(self) -> np.ndarray:
-        """Positions of the clips of unknown words, int64."""
+        """Positions of the unknown words, int64."""
         return np.flatnonzero(self.keyword < 0)
 
 
 def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
-    """Returns the index of each clip's word among the keywords, -1 for others, int64 [clips].
+    """Returns the index of each example's word among the keywords, -1 for others, int64.
 
     Args:
-        spoken: The word of each clip.
+        spoken: The word of each example.
         words: The keywords.
-        where: Where the clips are, for the error.
+        where: Where the examples are, for the error.
 
     Raises:
-        KwsError: If there is no clip of a keyword, one is spelled in another way there, or the
+        KwsError: If there is no example of a keyword, one is spelled in another way there, or the
             list of words is not usable.
     """
     class_names(words)
@@ -58,7 +58,7 @@ def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.
     for word, i in index.items():
         if not np.any(keyword == i):
             raise KwsError(
-                f"there is no clip of the word '{word}' in the {where}; "
+                f"there is no example of the word '{word}' in the {where}; "
                 f"it has: {', '.join(sorted(set(map(str, spoken)))) or 'none'}"
             )
     return keyword

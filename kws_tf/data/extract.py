@@ -4,20 +4,20 @@ import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.audio import reader, speech_commands
+from kws_tf.audio import speech_commands
 from kws_tf.data import records, sources
 from kws_tf.errors import KwsError
-from kws_tf.frontend.config import FrontEnd, LogMel
+from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import log_mel
 from kws_tf.progress import progress
 
-_BATCH = 64
+_BATCH = 512
 
 
 def extract(
@@ -30,7 +30,7 @@ def extract(
 ) -> dict[str, Counter]:
     """Writes the training, validation and noise records of a data folder.
 
-    The target appears when all of it is written. Clips pass through memory a batch at a time.
+    The target appears when all of it is written. Recordings pass through memory a batch at a time.
 
     Args:
         data_dir: Audio in the Speech Commands layout.
@@ -41,7 +41,7 @@ def extract(
         mix_down: Mix stereo down instead of refusing it.
 
     Returns:
-        Clips of each word by partition.
+        Examples of each word by partition.
 
     Raises:
         KwsError: If the data are not usable, or the target is taken or cannot be written.
@@ -72,51 +72,56 @@ def extract(
 
 
 def _extract(data_dir, part, front_end, shards, words, mix_down) -> dict[str, Counter]:
-    config, length = front_end.log_mel.with_hop(records.HOP_MS), front_end.samples
-    clips = speech_commands.scan(data_dir, words)
-    # Before the clips, so that a missing noise folder is noticed at once.
+    everything = speech_commands.scan(data_dir, words)
+    # Before the words, so that a missing noise folder is noticed at once.
     noise = sources.noise_slices(data_dir, front_end, mix_down)
     counts = {}
     for partition in (speech_commands.TRAINING, speech_commands.VALIDATION):
-        chosen = [clip for clip in clips if clip.partition == partition]
-        paths = [clip.path for clip in chosen]
+        chosen = [one for one in everything if one.partition == partition]
         if not chosen:
             raise KwsError(
-                f"{data_dir} has no clips of the {partition} partition; add clips of more speakers"
+                f"{data_dir} has no recordings of the {partition} partition; add some of more "
+                "speakers"
             )
-        samples = reader.clip_dataset(paths, config.sample_rate, length, mix_down)
-        names = [(clip.word, clip.path.name) for clip in chosen]
-        spectrograms = _pictures(samples, config, paths)
-        with records.Writer(part, partition, config, min(shards, len(chosen))) as writer:
-            _write(writer, progress(spectrograms, len(names), f"extracting {partition}"), names)
-        counts[partition] = Counter(clip.word for clip in chosen)
+        paths = [one.path for one in chosen]
+        names = [(one.word, one.path.name) for one in chosen]
+
+        def read(batch, paths=paths):
+            samples = sources.read_samples(paths[batch], front_end, mix_down)
+            sources.check_sound(samples, paths[batch])
+            return samples
+
+        _write(part, partition, front_end, min(shards, len(chosen)), names, read)
+        counts[partition] = Counter(one.word for one in chosen)
         shards = 1
-    samples = tf.data.Dataset.from_tensor_slices(noise).map(
-        lambda values: tf.cast(values, tf.float32) / 32768.0
-    )
     names = [(speech_commands.NOISE_FOLDER, f"noise_{i}.wav") for i in range(len(noise))]
-    with records.Writer(part, "background", config) as writer:
-        _write(writer, _pictures(samples, config), names)
+    _write(part, "background", front_end, 1, names, noise.__getitem__)
     counts["background"] = Counter({speech_commands.NOISE_FOLDER: len(noise)})
     return counts
 
 
-def _pictures(
-    samples: tf.data.Dataset, config: LogMel, paths: Sequence[Path] = ()
-) -> Iterator[np.ndarray]:
-    """Yields uint8 [frames, bands] for each float32 [samples]; errors name one of ``paths``."""
-    spectrograms = samples.batch(_BATCH).map(
-        lambda batch: records.to_uint8(log_mel(batch, config), config),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    with reader.named_errors(paths):
-        for batch in spectrograms.as_numpy_iterator():
-            yield from batch
-
-
 def _write(
-    writer: records.Writer, spectrograms: Iterable, names: Iterable[tuple[str, str]]
+    part: Path,
+    partition: str,
+    front_end: FrontEnd,
+    shards: int,
+    names: Sequence[tuple[str, str]],
+    read: Callable[[slice], np.ndarray],
 ) -> None:
-    """Writes spectrograms under their words and clip names."""
-    for picture, (word, name) in zip(spectrograms, names, strict=True):
-        writer.write(picture[None], [word], [name])
+    """Writes the records of a partition.
+
+    Args:
+        part: The record folder.
+        partition: Name of the partition.
+        front_end: Its log-mel constants, at the records' hop.
+        shards: Number of files.
+        names: Word and file name of each example.
+        read: Returns int16 [examples, samples] of some of them.
+    """
+    config = front_end.log_mel.with_hop(records.HOP_MS)
+    batches = [slice(start, start + _BATCH) for start in range(0, len(names), _BATCH)]
+    with records.Writer(part, partition, config, shards) as writer:
+        for batch in progress(batches, len(batches), f"extracting {partition}"):
+            samples = tf.cast(read(batch), tf.float32) / 32768.0
+            spectrograms = records.to_uint8(log_mel(samples, config), config).numpy()
+            writer.write(spectrograms, *zip(*names[batch], strict=True))

@@ -1,6 +1,6 @@
-"""Log-mel records: spectrograms as 8-bit spectrograms in TFRecord files.
+"""Log-mel records: spectrograms as 8-bit images in TFRecord files.
 
-Every record is a ``tf.train.Example`` with byte strings: ``spectrogram`` (a grey picture, one
+Every record is a ``tf.train.Example`` with byte strings: ``spectrogram`` (a grey image, one
 row a frame, one column a mel band; JPEG or PNG), ``word``, ``clip`` (the official file name),
 and, in records that this project wrote, ``front_end`` (fingerprint of the log-mel constants). A
 folder holds ``training-*``, ``validation-*`` and ``background-*`` shards and ``front_end.json``.
@@ -34,8 +34,8 @@ class Records:
     """One partition of a record folder, decoded.
 
     Attributes:
-        spectrograms: uint8 [clips, frames, bands].
-        words: The word of each clip.
+        spectrograms: uint8 [examples, frames, bands].
+        words: The word of each example.
         names: The official file name of each.
         log_mel: Front end of the spectrograms.
     """
@@ -78,7 +78,7 @@ def describe(folder: Path) -> LogMel:
     if not path.exists():
         return PUBLISHED
     try:
-        return LogMel(**json.loads(path.read_text())["log_mel"])
+        return LogMel(**json.loads(path.read_text(encoding="utf-8"))["log_mel"])
     except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
         raise KwsError(
             f"{path} is damaged ({error}); extract the records anew with "
@@ -109,9 +109,9 @@ def read(folder: Path, partition: str) -> Records:
 
     def decode(example):
         values = tf.io.parse_single_example(example, schema)
-        picture = tf.io.decode_image(values["spectrogram"], channels=1, expand_animations=False)
-        picture = tf.ensure_shape(picture, [None, log_mel.bands, 1])[..., 0]
-        return picture, values["word"], values["clip"], values["front_end"]
+        image = tf.io.decode_image(values["spectrogram"], channels=1, expand_animations=False)
+        image = tf.ensure_shape(image, [None, log_mel.bands, 1])[..., 0]
+        return image, values["word"], values["clip"], values["front_end"]
 
     dataset = tf.data.TFRecordDataset([str(path) for path in paths]).map(
         decode, num_parallel_calls=tf.data.AUTOTUNE
@@ -125,7 +125,7 @@ def read(folder: Path, partition: str) -> Records:
         ) from error
     if not batches:
         raise KwsError(f"the {partition} records in {folder} are empty; extract them anew")
-    spectrograms, words, clips, marks = (
+    spectrograms, words, names, marks = (
         np.concatenate(column) for column in zip(*batches, strict=True)
     )
     if set(marks) - {b"", log_mel.fingerprint().encode()}:
@@ -133,7 +133,7 @@ def read(folder: Path, partition: str) -> Records:
             f"{folder} mixes {partition} records of different front ends; "
             "extract each front end into a folder of its own"
         )
-    return Records(spectrograms, _text(words), _text(clips), log_mel)
+    return Records(spectrograms, _text(words), _text(names), log_mel)
 
 
 def _text(column: np.ndarray) -> np.ndarray:
@@ -191,20 +191,20 @@ class Writer:
             writer.close()
             part.unlink(missing_ok=True)
 
-    def write(self, spectrograms: np.ndarray, words: Iterable[str], clips: Iterable[str]) -> None:
+    def write(self, spectrograms: np.ndarray, words: Iterable[str], names: Iterable[str]) -> None:
         """Adds records.
 
         Args:
-            spectrograms: uint8 [clips, frames, bands].
-            words: One for each picture.
-            clips: Official file name of each.
+            spectrograms: uint8 [examples, frames, bands].
+            words: One for each spectrogram.
+            names: Official file name of each.
         """
-        for picture, word, clip in zip(spectrograms, words, clips, strict=True):
+        for spectrogram, word, name in zip(spectrograms, words, names, strict=True):
             values: dict[str, bytes] = {
                 # PNG: lossless, so that records and audio give the same features to a rounding.
-                "spectrogram": tf.io.encode_png(picture[..., None]).numpy(),
+                "spectrogram": tf.io.encode_png(spectrogram[..., None]).numpy(),
                 "word": word.encode(),
-                "clip": clip.encode(),
+                "clip": name.encode(),
                 "front_end": self._fingerprint,
             }
             feature = {

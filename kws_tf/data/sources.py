@@ -1,6 +1,8 @@
-"""From a folder the user gives to the clips in memory: log-mel records or audio."""
+"""From a folder the user gives to examples in memory: log-mel records or audio."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +18,17 @@ from kws_tf.progress import progress
 from kws_tf.settings import DataSettings
 
 _NOISE_STRIDE_MS = 500.0
+_MOST_EXCESS_MS = 50.0  # what lossy formats add at the end
 _FAINTEST_BELS = 4.0
 
 
 def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
-    """Loads the training or validation clips of a folder.
+    """Loads the training or validation examples of a folder.
 
     Args:
         folder: Log-mel records, or audio in the Speech Commands layout.
         partition: ``training`` or ``validation``.
-        front_end: What the clips are for; records of another one are refused.
+        front_end: What the examples are for; records of another one are refused.
         settings: The words, and whether stereo is mixed down.
 
     Raises:
@@ -41,38 +44,38 @@ def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettin
     examples = load_from(folder, partition, front_end, settings)
     if partition == "training" and settings.unknown_share and not len(examples.unknown_positions):
         raise KwsError(
-            f"{folder} has no training clips of other words for the class {UNKNOWN}; "
+            f"{folder} has no training examples of other words for the class {UNKNOWN}; "
             "add some, or give --unknown-share 0"
         )
     return examples
 
 
 def _load_records(folder, partition, front_end, settings) -> Examples:
-    clips = records.read(folder, partition)
-    front_end.log_mel.frame_step_in(clips.log_mel)
-    wanted = clips.log_mel.frames(front_end.samples)
+    stored = records.read(folder, partition)
+    front_end.log_mel.frame_step_in(stored.log_mel)
+    wanted = stored.log_mel.frames(front_end.samples)
     noise = records.read(folder, "background").spectrograms
     if settings.level_noise:
-        noise = faint_raised(noise, clips.log_mel)
-    for frames in (clips.spectrograms.shape[1], noise.shape[1]):
+        noise = faint_raised(noise, stored.log_mel)
+    for frames in (stored.spectrograms.shape[1], noise.shape[1]):
         if frames != wanted:
-            held = clips.log_mel.window_ms + (frames - 1) * clips.log_mel.hop_ms
+            held = stored.log_mel.window_ms + (frames - 1) * stored.log_mel.hop_ms
             raise KwsError(
-                f"the records in {folder} hold {frames} frames a clip ({held:g} ms) and the window "
-                f"of {front_end.example_ms:g} ms has {wanted}; give another --window-ms, or "
-                "extract them anew with scripts/extract_features.py --window-ms"
+                f"the records in {folder} hold {frames} frames an example ({held:g} ms) and the "
+                f"window of {front_end.example_ms:g} ms has {wanted}; give another --window-ms, "
+                "or extract them anew with scripts/extract_features.py --window-ms"
             )
-    keyword = keyword_indices(clips.words, settings.words, f"{partition} records in {folder}")
-    return Examples(clips.spectrograms, keyword, noise, settings.words, clips.log_mel)
+    keyword = keyword_indices(stored.words, settings.words, f"{partition} records in {folder}")
+    return Examples(stored.spectrograms, keyword, noise, settings.words, stored.log_mel)
 
 
 def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     """Brings faint slices of noise to the level that one in ten surpasses.
 
     The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
-    faint once more after training has drawn its own, so that a model hardly hears their kind.
-    Slices that are fainter by more than 40 dB hold too little and are left out. Louder ones stay as
-    they are: without them a model never hears noise at full amplitude.
+    fainter once training has drawn its own amplitude, so that few are of any effect. Slices that
+    are fainter by more than 40 dB hold too little and are left out. Louder ones stay as they are,
+    so that there is noise at full amplitude.
 
     Args:
         noise: uint8 [slices, frames, bands].
@@ -95,39 +98,71 @@ def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
 
 
 def _load_audio(folder, partition, front_end, settings) -> Examples:
-    clips = [c for c in speech_commands.scan(folder) if c.partition == partition]
-    words = np.array([clip.word for clip in clips])
+    chosen = [one for one in speech_commands.scan(folder) if one.partition == partition]
+    words = np.array([one.word for one in chosen])
     keyword = keyword_indices(words, settings.words, f"{partition} partition of {folder}")
-    # Before the clips, so that a missing noise folder is noticed at once.
+    # Before the words, so that a missing noise folder is noticed at once.
     noise = noise_slices(folder, front_end, settings.mix_down)
-    samples = read_samples([clip.path for clip in clips], front_end, settings.mix_down)
+    paths = [one.path for one in chosen]
+    samples = read_samples(paths, front_end, settings.mix_down, f"reading {partition}")
+    check_sound(samples, paths)
     return Examples(samples, keyword, noise, settings.words, None)
 
 
 def read_samples(
-    paths: Sequence[Path], front_end: FrontEnd, mix_down: bool = False, title: str = "decoding"
+    paths: Sequence[Path], front_end: FrontEnd, mix_down: bool = False, title: str = "reading"
 ) -> np.ndarray:
-    """Decodes clips, padded or cut to the front end's length.
+    """Reads recordings, several at a time, each padded at its end to the front end's length.
 
     Args:
-        paths: WAV or FLAC files.
+        paths: The files.
         front_end: Gives rate and length.
         mix_down: Mix stereo down instead of refusing it.
         title: Of the progress line.
 
     Returns:
-        int16 [clips, samples].
+        int16 [examples, samples].
 
     Raises:
-        KwsError: If a file is missing, damaged or stereo.
+        KwsError: If a file is missing, damaged, stereo, or longer than the window; what exceeds it
+            by up to 50 ms, as a lossy format's padding does, is cut off.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
-    dataset = reader.clip_dataset(paths, rate, length, mix_down)
-    samples = np.empty([len(paths), length], np.int16)
-    with reader.named_errors(paths):
-        for i, clip in progress(enumerate(dataset.as_numpy_iterator()), len(paths), title):
-            samples[i] = to_int16(clip)
+    samples = np.zeros([len(paths), length], np.int16)
+
+    def read(index: int) -> None:
+        values = reader.load(paths[index], rate, mix_down)
+        if len(values) - length > _MOST_EXCESS_MS * rate / 1000:
+            raise KwsError(
+                f"{paths[index]} takes {len(values) / rate:.2f} s and the window "
+                f"{length / rate:g} s; import the folder with scripts/import_recordings.py, which "
+                "cuts the word out, or train with a longer --window-ms"
+            )
+        values = to_int16(values[:length])
+        samples[index, : len(values)] = values
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in progress(pool.map(read, range(len(paths))), len(paths), title):
+            pass
     return samples
+
+
+def check_sound(samples: np.ndarray, paths: Sequence[Path]) -> None:
+    """Refuses recordings of words that are digital silence.
+
+    Args:
+        samples: int16 [examples, samples].
+        paths: Their files.
+
+    Raises:
+        KwsError: If there are any; names the first.
+    """
+    silent = np.flatnonzero(~samples.any(axis=1))
+    if len(silent):
+        raise KwsError(
+            f"{len(silent):,} of {len(paths):,} recordings of words hold nothing but zeros, such as "
+            f"{paths[silent[0]]}; record them again, or remove them"
+        )
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -136,7 +171,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> np.ndarray:
-    """Cuts the noise recordings into overlapping slices of a clip's length.
+    """Cuts the noise recordings into overlapping slices of an example's length.
 
     Args:
         folder: Audio in the Speech Commands layout.
@@ -147,18 +182,24 @@ def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> n
         int16 [slices, samples].
 
     Raises:
-        KwsError: If there are no noise recordings, or all are shorter than a clip.
+        KwsError: If there are no noise recordings, all are shorter than an example, or all are
+            digital silence.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     stride = round(_NOISE_STRIDE_MS * rate / 1000)
     slices = []
-    for path in speech_commands.noise_files(folder):
+    paths = speech_commands.noise_files(folder)
+    for path in paths:
         recording = to_int16(reader.load(path, rate, mix_down))
         starts = range(0, len(recording) - length + 1, stride)
         slices.extend(recording[start : start + length] for start in starts)
     if not slices:
         raise KwsError(
-            f"every noise recording in {folder} is shorter than a clip of "
+            f"every noise recording in {paths[0].parent} is shorter than an example of "
             f"{front_end.example_ms:g} ms; give longer ones"
+        )
+    if not any(part.any() for part in slices):
+        raise KwsError(
+            f"the noise recordings in {paths[0].parent} hold nothing but zeros; give others"
         )
     return np.stack(slices)

@@ -1,23 +1,25 @@
 """A model over a long recording, as on the device: sliding window, smoothing, trigger."""
 
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from kws_tf.audio import reader
+from kws_tf.evaluation.evaluate import check_scores, checked_model, open_subject
 from kws_tf.evaluation.labelled import quantize
 from kws_tf.evaluation.trigger import Trigger
+from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.tflite import interpreter
-from kws_tf.tflite import manifest as manifests
 from kws_tf.tflite.graph import Graph
-from kws_tf.tflite.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class Spotted:
-    """What was heard in a recording.
+    """What was detected in a recording.
 
     Attributes:
         rows: Word, time of the decision from the recording's beginning in seconds, and score of
@@ -51,39 +53,73 @@ class Spotted:
 def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -> Spotted:
     """Runs a model over a recording.
 
-    A window of silence is put before and after, so that a word at either end is heard.
+    A window of silence is put before and after, so that a word at either end is heard. Memory
+    grows by the features alone, a megabyte in six minutes.
 
     Args:
         model_path: A .tflite, its manifest beside it.
-        recording: WAV or FLAC file of any length.
+        recording: An audio file of any length.
         mix_down: Mix stereo down instead of refusing it.
         **changes: Fields of ``Trigger`` in place of the manifest's.
 
     Raises:
         KwsError: If model, manifest or recording cannot be used, or a change is out of range.
     """
-    manifest = manifests.load(model_path)
+    subject = open_subject(model_path, "tflite", "quantized")
+    manifest, front_end = subject.manifest, subject.front_end
+    log_mel, lead = front_end.log_mel, front_end.samples
     trigger = replace(Trigger.from_manifest(manifest), **changes)
-    log_mel = manifest.front_end.log_mel
-    samples = reader.load(recording, log_mel.sample_rate, mix_down)
-    lead = manifest.front_end.samples
-    windows = _windows(np.pad(samples, lead), manifest, trigger)
-    model = Path(model_path).read_bytes()
-    outputs = interpreter.run(model, windows, where=str(model_path)).outputs[0]
+    model = checked_model(subject)
+    stream, rows, samples = FeatureStream(front_end), [], 0
+    silence = np.zeros(lead, np.float32)
+    blocks = reader.blocks(recording, log_mel.sample_rate, mix_down)
+    for block in chain([silence], blocks, [silence]):
+        samples += len(block)
+        rows.append(quantize(stream(block), manifest))
+    windows = sliding_window_view(np.concatenate(rows), front_end.frames, axis=0)
+    windows = windows[:: trigger.decision_hops(log_mel)].transpose(0, 2, 1)
+    scores = interpreter.run(model, windows, where=str(subject.file)).outputs[0]
+    check_scores(scores, subject)
+    length = (samples - 2 * lead) / log_mel.sample_rate
+    found = []
+    for decision, label, score in trigger.detections(
+        _posteriors(scores, model), manifest.labels, log_mel
+    ):
+        hops = decision * trigger.decision_hops(log_mel) + front_end.frames - 1
+        end = (hops * log_mel.hop_samples + log_mel.window_samples - lead) / log_mel.sample_rate
+        found.append((manifest.labels[label], min(end, length), score))
+    return Spotted(tuple(found), length, front_end.example_ms, trigger)
+
+
+class FeatureStream:
+    """Features of a signal that comes block by block, the same as of the whole.
+
+    Args:
+        front_end: With normalisation constants; its frames do not lie apart.
+    """
+
+    def __init__(self, front_end: FrontEnd):
+        self._front_end = front_end
+        self._held = np.empty(0, np.float32)
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Returns float32 [frames, features] of the frames that end in a block.
+
+        Args:
+            block: float32 [n], the samples that follow those of earlier calls.
+        """
+        log_mel = self._front_end.log_mel
+        self._held = np.concatenate([self._held, block])
+        frames = log_mel.frames(len(self._held))
+        if not frames:
+            return np.empty((0, self._front_end.features), np.float32)
+        values = features(self._held, self._front_end).numpy()
+        self._held = self._held[frames * log_mel.hop_samples :]
+        return values
+
+
+def _posteriors(scores: np.ndarray, model: bytes) -> np.ndarray:
+    """Returns float32 [decisions, classes] of the model's integers."""
     graph = Graph(model)
     scale = graph.tensor(graph.main.outputs[0]).quantization
-    posteriors = (outputs.astype(np.float32) - scale.zeroPoint[0]) * np.float32(scale.scale[0])
-    length = len(samples) / log_mel.sample_rate
-    rows = []
-    for decision, label, score in trigger.detections(posteriors, manifest.labels, log_mel):
-        hops = decision * trigger.decision_hops(log_mel) + manifest.front_end.frames - 1
-        end = (hops * log_mel.hop_samples + log_mel.window_samples - lead) / log_mel.sample_rate
-        rows.append((manifest.labels[label], min(end, length), score))
-    return Spotted(tuple(rows), length, manifest.front_end.example_ms, trigger)
-
-
-def _windows(samples: np.ndarray, manifest: Manifest, trigger: Trigger) -> np.ndarray:
-    """Returns the model's input at every decision, int8 [decisions, frames, features]."""
-    rows = quantize(features(samples, manifest.front_end).numpy(), manifest)
-    windows = np.lib.stride_tricks.sliding_window_view(rows, manifest.front_end.frames, axis=0)
-    return windows[:: trigger.decision_hops(manifest.front_end.log_mel)].transpose(0, 2, 1)
+    return (scores.astype(np.float32) - scale.zeroPoint[0]) * np.float32(scale.scale[0])

@@ -1,36 +1,24 @@
-"""One recording of one word: decoded, checked, cut to a window around the word, levelled.
-
-Files are decoded by libsndfile (package soundfile), not by tensorflow-io 0.37.1, which reads
-32-bit PCM WAV as float, refuses 64-bit float and Opus, and crashes on an empty OGG file; an import
-must outlive every file. TensorFlow is not needed here at all.
-"""
+"""The word in a recording: found by its energy, checked, cut to a window, levelled."""
 
 import enum
 import io
-import os
 import re
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import resample_poly
+import soundfile
 
 from kws_tf.audio.reader import SAMPLE_RATE
 from kws_tf.labels import word_key
-from kws_tf.quiet import captured_stderr
 
 SPEECH_DBFS = -20.0
-"""Level of the speech in a clip: RMS over its bursts, dB re full scale."""
+"""Level of the speech in an example: RMS over its bursts, dB re full scale."""
 PEAK_DBFS = -1.0
-"""Largest sample of a clip; a peaky word stays below ``SPEECH_DBFS`` rather than clip."""
+"""Largest sample of an example, for which a peaky word stays below ``SPEECH_DBFS``."""
 
-_RATES = range(4_000, 192_001)
-_ABSURD = 1e6  # re full scale; floats of a damaged file
-_MOST_SECONDS = 60  # nobody takes longer over one word
-MOST_NOISE_SECONDS = 3600  # what fits into the memory
 _SHORTEST_MS, _SHORTEST_SPEECH_MS = 200, 100
-_RAIL, _RAIL_MS = 0.985, 1.0  # of full scale; the largest code of 8 bits is at 0.992
 
-# Tried on the 2,099 real clips of a part of Speech Commands v0.01, of which 99 % have one burst.
+# Tried on 2,099 recordings of a part of Speech Commands v0.01, of which 99 % have one burst.
 _FRAME = SAMPLE_RATE // 100
 _HIGH_PASS_HZ = 100
 _SILENCE_DBFS = -60.0
@@ -49,13 +37,13 @@ class Problem(enum.Enum):
     TOO_SHORT = "too short"
     TOO_LONG = "too long"
     WORD_COUNT = "wrong word count"
-    CLIPPED = "clipped"
+    OVERLOADED = "overloaded"
 
 
 DOUBTFUL = frozenset({Problem.TOO_SHORT, Problem.TOO_LONG, Problem.WORD_COUNT})
-"""A clip can be made, but hardly of the word, or not of the whole of it.
+"""An example can be cut, but hardly of the word, or not of the whole of it.
 
-What is clipped is not among them: it is of use, since people and their microphones clip.
+What is overloaded is not among them: models meet overloaded microphones in use, too.
 """
 
 
@@ -64,85 +52,6 @@ class Finding(NamedTuple):
 
     problem: Problem
     detail: str
-
-
-class Rejection(Exception):
-    """No samples can be had from a file."""
-
-    def __init__(self, problem: Problem, detail: str):
-        super().__init__(detail)
-        self.finding = Finding(problem, detail)
-
-
-def read(path: str | os.PathLike, most_seconds: float = _MOST_SECONDS) -> tuple[np.ndarray, bool]:
-    """Decodes a file, mixes it down and resamples it.
-
-    Args:
-        path: WAV (8 to 64 bits), FLAC, OGG (Vorbis or Opus), MP3, AIFF or whatever else
-            libsndfile knows; the content tells which, not the name.
-        most_seconds: A longer recording is not decoded.
-
-    Returns:
-        float32 [samples] at 16 kHz, full scale 1, and whether the recording is clipped.
-
-    Raises:
-        Rejection: The file is missing, of another kind, damaged, without samples or too long.
-    """
-    import soundfile
-
-    try:
-        # mpg123, which decodes MP3, prints to stderr.
-        with (
-            captured_stderr(),
-            open(path, "rb") as file,
-            soundfile.SoundFile(file.fileno(), closefd=False) as sound,
-        ):
-            rate, is_float = sound.samplerate, sound.subtype in ("FLOAT", "DOUBLE")
-            if rate not in _RATES:
-                raise Rejection(Problem.UNREADABLE, f"a sample rate of {rate:,} Hz")
-            if sound.frames > most_seconds * rate:
-                raise Rejection(Problem.TOO_LONG, f"over {most_seconds:g} s, or of unknown length")
-            samples = sound.read(dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        detail = f"cannot be decoded ({error.error_string.strip(' .')})"
-        raise Rejection(Problem.UNREADABLE, detail) from error
-    except OSError as error:
-        raise Rejection(Problem.UNREADABLE, error.strerror or str(error)) from error
-    except MemoryError as error:
-        raise Rejection(Problem.UNREADABLE, "too large for the memory") from error
-    if not len(samples):
-        raise Rejection(Problem.UNREADABLE, "no samples")
-    if not (np.abs(samples) < _ABSURD).all():
-        raise Rejection(Problem.UNREADABLE, "samples that are not numbers, or far too large")
-    return to_mono_16k(samples, rate), is_clipped(samples, rate, is_float)
-
-
-def to_mono_16k(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Mixes down and resamples.
-
-    Args:
-        samples: float32 [samples, channels].
-        rate: Hz.
-
-    Returns:
-        float32 [samples] at 16 kHz.
-    """
-    mono = samples.mean(axis=1)
-    return mono if rate == SAMPLE_RATE else resample_poly(mono, SAMPLE_RATE, rate)
-
-
-def is_clipped(samples: np.ndarray, rate: int, is_float: bool = False) -> bool:
-    """Tells whether any channel is at full scale for more than 1 ms in all.
-
-    Args:
-        samples: float32 [samples, channels], full scale 1.
-        rate: Hz.
-        is_float: Samples may lie beyond full scale, and are then not clipped.
-    """
-    size = np.abs(samples)
-    if is_float and size.max() > 1:
-        return False
-    return bool(((size >= _RAIL).sum(axis=0) > _RAIL_MS * rate / 1000).any())
 
 
 def bursts(samples: np.ndarray) -> np.ndarray:
@@ -181,8 +90,8 @@ def cut_example(
 ) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
     """Cuts the word out of a recording.
 
-    The word is in the middle of the clip, or as near to it as the recording allows: silence is
-    added only where the recording is shorter than the clip. What is too long, or of more bursts
+    The word is in the middle of the example, or as near to it as the recording allows: silence is
+    added only where the recording is shorter than the window. What is too long, or of more bursts
     than the word has parts, gives the stretch with the most energy.
 
     Args:
@@ -217,17 +126,15 @@ def cut_example(
     else:
         earliest, latest = sorted((0, len(samples) - length))
         start = int(np.clip((spans[0, 0] + spans[-1, 1] - length) // 2, earliest, latest))
-    clip = samples[max(start, 0) : start + length]
-    clip = np.pad(clip, (max(-start, 0), length - len(clip) - max(-start, 0)))
+    cut = samples[max(start, 0) : start + length]
+    cut = np.pad(cut, (max(-start, 0), length - len(cut) - max(-start, 0)))
     gain = 10 ** (SPEECH_DBFS / 20) / np.sqrt(np.mean(spoken**2))
-    gain = min(gain, 10 ** (PEAK_DBFS / 20) / np.abs(clip).max())
-    return (gain * clip).astype(np.float32), tuple(findings)
+    gain = min(gain, 10 ** (PEAK_DBFS / 20) / np.abs(cut).max())
+    return (gain * cut).astype(np.float32), tuple(findings)
 
 
 def wav_bytes(samples: np.ndarray) -> bytes:
-    """Returns a 16-bit mono WAV file at 16 kHz of float samples; beyond full scale they clip."""
-    import soundfile
-
+    """Returns a 16-bit mono WAV file at 16 kHz of float samples, limited to full scale."""
     file = io.BytesIO()
     soundfile.write(file, samples, SAMPLE_RATE, "PCM_16", format="WAV")
     return file.getvalue()

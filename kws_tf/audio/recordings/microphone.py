@@ -12,7 +12,7 @@ import numpy as np
 
 from kws_tf import files
 from kws_tf.audio.reader import SAMPLE_RATE
-from kws_tf.audio.recordings import cutting, speakers
+from kws_tf.audio.recordings import cutting, reading, speakers
 from kws_tf.audio.recordings.cutting import Finding, Problem
 from kws_tf.audio.recordings.importing import window_samples
 from kws_tf.audio.speech_commands import PARTITIONS, speaker_of
@@ -89,10 +89,10 @@ def record(
     Args:
         words: What to say.
         count: Takes of each word by this speaker.
-        target: The folder of clips; it may have others.
+        target: The data folder; it may have other recordings.
         speaker: Any name; the files show only a hash of it.
         capture: The microphone, as from ``open_microphone``.
-        window_ms: Length of a clip, ms.
+        window_ms: Length of an example, ms.
         ask: Shows a prompt and returns the answer.
         tell: Shows a line.
 
@@ -119,11 +119,11 @@ def record(
     try:
         for number, (word, path) in enumerate(missing, 1):
             prompt = f"{number} of {len(missing)}: press Enter and say '{word}' (q ends) "
-            clip = _take(word, length, capture, prompt, ask, tell)
-            if clip is None:
+            samples = _take(word, length, capture, prompt, ask, tell)
+            if samples is None:
                 break
             path.parent.mkdir(exist_ok=True)
-            files.write_bytes(path, cutting.wav_bytes(clip))
+            files.write_bytes(path, cutting.wav_bytes(samples))
     except EOFError:  # no terminal, or Ctrl-D
         pass
     return {word: len(list((target / word).glob(f"{name}_nohash_*.wav"))) for word in words}
@@ -137,34 +137,35 @@ def _take(
     ask: Callable[[str], str],
     tell: Callable[[str], None],
 ) -> np.ndarray | None:
-    """Records until a take is wanted; returns its clip, or ``None`` to end the session."""
+    """Records until a take is wanted; returns its samples, or ``None`` to end the session."""
     while ask(prompt).strip().lower() != "q":
         samples, rate = capture(length / SAMPLE_RATE + _REACTION_SECONDS)
-        clip, findings = cutting.cut_example(cutting.to_mono_16k(samples, rate), word, length)
-        if cutting.is_clipped(samples, rate):
-            findings += (Finding(Problem.CLIPPED, "speak more softly or turn the gain down"),)
+        samples, is_overloaded = reading.mixed([samples], rate)
+        example, findings = cutting.cut_example(samples, word, length)
+        if is_overloaded:
+            findings += (Finding(Problem.OVERLOADED, "speak more softly or turn the gain down"),)
         for finding in findings:
             tell(f"  {finding.problem.value}: {finding.detail}")
-        if clip is None:
+        if example is None:
             continue
         if findings:
             keep = ask("  Enter repeats it, k keeps it ").strip().lower() == "k"
         else:
             keep = ask("  good; Enter keeps it, r repeats it ").strip().lower() != "r"
         if keep:
-            return clip
+            return example
     return None
 
 
 def _name(target: Path, speaker: str, words: Sequence[str], count: int) -> str:
     """Returns the speaker's eight hex digits: those of earlier takes, or new ones."""
-    clips: defaultdict[str, Counter] = defaultdict(Counter)
+    said: defaultdict[str, Counter] = defaultdict(Counter)
     for path in target.glob("[!_.]*/*_nohash_*.wav"):
-        clips[speaker_of(path)][path.parent.name] += 1
+        said[speaker_of(path)][path.parent.name] += 1
     names = [speakers.name_for(speaker, partition) for partition in PARTITIONS]
     for name in names:
-        if name in clips:
+        if name in said:
             return name
-    kept = set(clips)
-    clips[speaker].update(dict.fromkeys(words, count))
-    return names[PARTITIONS.index(speakers.assign(clips, kept)[speaker])]
+    kept = set(said)
+    said[speaker].update(dict.fromkeys(words, count))
+    return names[PARTITIONS.index(speakers.assign(said, kept)[speaker])]

@@ -2,7 +2,7 @@
 
 The official rule takes the partition from a hash of the speaker's name (``partition_of``). Names
 are therefore made so that the rule gives the partition wanted: no list of files is needed, and
-the clips keep their partition wherever they are copied.
+the recordings keep their partition wherever they are copied.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def told_by(path: PurePath, word: str) -> str | None:
 
 
 def is_official(path: PurePath) -> bool:
-    """Tells whether a clip is named as in Speech Commands, so that its speaker keeps the name."""
+    """Tells whether a name is one of Speech Commands, so that its speaker keeps it."""
     return "_nohash_" in path.name and bool(re.fullmatch("[0-9a-f]{8}", speaker_of(path)))
 
 
@@ -52,15 +52,15 @@ def name_for(speaker: str, partition: str) -> str:
     return next(name for name in _names(speaker) if partition_of(name) == partition)
 
 
-def assign(clips: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -> dict[str, str]:
+def assign(said: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -> dict[str, str]:
     """Puts every speaker into one partition.
 
     The official rule decides. Where it leaves a word without a speaker in some partition, the
-    speaker of the fewest clips whose move helps is moved, again and again. A word gets speakers
-    for training first, then for validation, then for testing, as far as it has speakers.
+    speaker of the fewest recordings whose move helps is moved, again and again. A word gets
+    speakers for training first, then for validation, then for testing, as far as it has speakers.
 
     Args:
-        clips: How many clips of each word each speaker says.
+        said: How many recordings there are of each word by each speaker.
         kept: Speakers whose names, and with them their partitions, are given.
 
     Returns:
@@ -68,16 +68,16 @@ def assign(clips: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -
     """
     partitions = {
         speaker: partition_of(speaker if speaker in kept else next(_names(speaker)))
-        for speaker in clips
+        for speaker in said
     }
-    movable = sorted(set(clips) - set(kept), key=lambda s: (sum(clips[s].values()), s))
-    there = Counter((word, partitions[speaker]) for speaker in clips for word in clips[speaker])
+    movable = sorted(set(said) - set(kept), key=lambda s: (sum(said[s].values()), s))
+    there = Counter((word, partitions[speaker]) for speaker in said for word in said[speaker])
 
     def change(move: tuple[str, str]) -> list[int]:
         """Returns by how many words without a speaker each partition changes."""
         speaker, target = move
-        left = sum(there[word, partitions[speaker]] == 1 for word in clips[speaker])
-        found = sum(there[word, target] == 0 for word in clips[speaker])
+        left = sum(there[word, partitions[speaker]] == 1 for word in said[speaker])
+        found = sum(there[word, target] == 0 for word in said[speaker])
         return [left * (p == partitions[speaker]) - found * (p == target) for p in PARTITIONS]
 
     while moves := [(s, p) for s in movable for p in PARTITIONS if p != partitions[s]]:
@@ -85,7 +85,7 @@ def assign(clips: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -
         if change(move) >= [0] * len(PARTITIONS):
             break
         speaker, target = move
-        for word in clips[speaker]:
+        for word in said[speaker]:
             there[word, partitions[speaker]] -= 1
             there[word, target] += 1
         partitions[speaker] = target
@@ -93,6 +93,6 @@ def assign(clips: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -
 
 
 def _names(speaker: str) -> Iterator[str]:
-    """Yields ever other eight hex digits for a speaker."""
+    """Yields eight hex digits for a speaker, others each time."""
     for attempt in count():
         yield hashlib.sha1(os.fsencode(f"{speaker}/{attempt}")).hexdigest()[:8]

@@ -1,0 +1,78 @@
+"""The files of a folder of recordings, and what becomes of each."""
+
+import dataclasses
+from pathlib import Path
+
+from kws_tf.audio import folders
+from kws_tf.audio.recordings import speakers
+from kws_tf.audio.recordings.cutting import Finding
+from kws_tf.audio.speech_commands import NOISE_FOLDER
+from kws_tf.errors import KwsError
+from kws_tf.labels import class_names, clean_word, word_key
+from kws_tf.progress import note
+
+
+@dataclasses.dataclass
+class SourceFile:
+    """A file of the source and what became of it.
+
+    Attributes:
+        source: Path in the source folder.
+        word: As its folder is named in the output, or ``_background_noise_``.
+        speaker: Who speaks, or ``None`` where the path does not tell.
+        findings: What is wrong.
+        output: Path in the output folder; ``None`` if it was left out.
+        partition: One of ``PARTITIONS``; ``None`` if it was left out, and for noise.
+    """
+
+    source: Path
+    word: str
+    speaker: str | None = None
+    findings: tuple[Finding, ...] = ()
+    output: str | None = None
+    partition: str | None = None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it is a recording of noise rather than of a word."""
+        return self.word == NOISE_FOLDER
+
+    @property
+    def identity(self) -> str:
+        """The speaker, or what stands for one of whom nothing is known."""
+        # No name of a speaker has a slash.
+        return self.speaker or f"{self.word}/{self.source.with_suffix('')}"
+
+
+def listing(source: Path) -> list[SourceFile]:
+    """Lists the visible files in the folders of words and of noise, in linked folders as well.
+
+    Raises:
+        KwsError: The source is missing, or has no folders of words that can be told apart.
+    """
+    if not source.is_dir():
+        raise KwsError(f"the folder of recordings {source} does not exist; give an existing one")
+    names = [name for name in folders.folders(source) if name[0] != "_"]
+    words: dict[str, str] = {}
+    for name in names:
+        words.setdefault(word_key(name), clean_word(name.replace("_", " ")))
+    if not words:
+        raise KwsError(
+            f"{source} has no folders of words; put the recordings of each word into a folder "
+            "that is named as the word"
+        )
+    class_names(tuple(words.values()))
+    files = []
+    for name in names:
+        word = words[word_key(name)]
+        for path in folders.visible_files(source / name):
+            speaker = speakers.told_by(path.relative_to(source / name), word)
+            files.append(SourceFile(path.relative_to(source), word, speaker))
+    if (source / NOISE_FOLDER).is_dir():
+        for path in folders.visible_files(source / NOISE_FOLDER):
+            files.append(SourceFile(path.relative_to(source), NOISE_FOLDER))
+    outside = [path.name for path in folders.visible_files(source, is_deep=False)]
+    outside += [name for name in folders.folders(source) if name not in (*names, NOISE_FOLDER)]
+    if outside:
+        note(f"{source} has {', '.join(outside)} beside the folders of words, left out")
+    return sorted(files, key=lambda file: (file.is_noise, file.word, file.source))
