@@ -86,6 +86,7 @@ def convert_model(model: keras.Model) -> bytes:
             not, or a guard is broken.
 
     Example:
+        >>> from kws_tf import QuantizedDense, QuantizedLSTM
         >>> model = keras.Sequential([
         ...     keras.Input((5, 3)),
         ...     QuantizedLSTM(4, "tflite"),

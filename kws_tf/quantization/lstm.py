@@ -8,6 +8,8 @@ from kws_tf.quantization.profiles import GATES, PROFILES, SIGNALS
 from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 from kws_tf.quantization.requantization import exact_matmul
 
+# Nothing here needs AutoGraph, which would take seconds to go through the code.
+_plain = tf.autograph.experimental.do_not_convert
 _DEPLOYED = PROFILES["tflite"]()
 # Q3.12 ends at 8; the margin keeps examples that training has not seen inside as well.
 _LARGEST_PRODUCT = 7.5
@@ -306,6 +308,7 @@ class QuantizedLSTM(keras.layers.Layer):
         # Not outputs[-1], whose gradient is slow to fill with zeros.
         return tf.slice(outputs, [outputs.shape[0] - 1, 0, 0], [1, -1, -1])[0]
 
+    @_plain
     def _outputs(self, inputs, training):
         """Returns the hidden states, float32 [steps, batch, units]."""
         cell = self.cell
@@ -332,6 +335,7 @@ class QuantizedLSTM(keras.layers.Layer):
         )
         return outputs
 
+    @_plain
     def _overflow(self, outputs):
         """Returns the mean square of what hidden products exceed 7.5 by.
 

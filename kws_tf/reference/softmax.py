@@ -26,7 +26,7 @@ def softmax_int8(logits: np.ndarray, scale: float, beta: float = 1.0) -> np.ndar
 
     Example:
         >>> softmax_int8(np.array([[0, 20, -60]], np.int8), 0.1).tolist()
-        [[-98, 97, -128]]
+        [[-97, 97, -128]]
     """
     factor = min(beta * float(scale) * (1 << 26), 2.0**31 - 1)
     multiplier = fx.quantize_multiplier(factor)
