@@ -287,6 +287,11 @@ def test_a_mask_is_refused():
         QuantizedLSTM(4)(sample(), mask=tf.ones([4, 9], tf.bool))
 
 
+def test_an_unknown_number_of_steps_is_refused():
+    with pytest.raises(ValueError, match="fixed number of steps"):
+        QuantizedLSTM(4)(keras.Input((None, 10)))
+
+
 def test_an_unknown_signal_or_profile_is_refused():
     with pytest.raises(ValueError, match="no such signal"):
         QuantizedLSTM(4, {"hiden": FixedPointQuantizer(7, 8)})

@@ -129,11 +129,6 @@ def check_model(model: keras.Model) -> None:
             "QuantizedLSTM on it and the QuantizedDense on the LSTM's last state; build it in this "
             "order from a keras.Input, without return_sequences"
         )
-    if None in model.input_shape[1:]:
-        raise KwsError(
-            f"the model '{model.name}' cannot be converted: its input {model.input_shape} has no "
-            "fixed number of frames and features, which the fused op needs; give keras.Input both"
-        )
     if not lstm.deploys:
         raise KwsError(
             "this model's LSTM cannot be converted: the fused op computes gates and cell in 16-bit "

@@ -270,7 +270,16 @@ class QuantizedLSTM(keras.layers.Layer):
         self.product_dtype = product_dtype
 
     def build(self, input_shape):
-        """Builds the cell."""
+        """Builds the cell.
+
+        Raises:
+            ValueError: If the number of steps is not known.
+        """
+        if input_shape[1] is None:
+            raise ValueError(
+                "QuantizedLSTM needs a fixed number of steps, as the deployed op does; "
+                "give it to keras.Input, as in keras.Input((49, 40))"
+            )
         with tf.name_scope(self.cell.name):
             self.cell.build(input_shape)
         self.built = True
