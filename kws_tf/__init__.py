@@ -1,10 +1,27 @@
 """kws_tf: LSTM keyword spotting from TensorFlow to int8 on a microcontroller.
 
-The sub-packages follow the data: ``audio`` -> ``frontend`` -> ``data`` -> ``model`` ->
-``training`` -> ``conversion`` -> ``evaluation``. Importing this package does not import
-TensorFlow, so that command lines answer ``--help`` at once.
+The sub-packages follow the data: ``audio`` -> ``data`` -> ``models`` -> ``training`` ->
+``conversion`` -> ``evaluation`` -> ``deployment``. Importing this package does not import
+TensorFlow, so that command lines answer ``--help`` at once; the public names below are imported
+when they are first used.
+
+``QuantizedLSTM``, ``QuantizedLSTMCell``, ``QuantizedDense``
+    layers that train in the arithmetic of TFLite's integer LSTM
+``PactQuantizer``, ``CellQuantizer``, ``FixedPointQuantizer``, ``PactQuantizeConfig``
+    what they quantize with; ``get_quantizer`` makes one of a name such as "pact8"
+``convert_model``
+    a Keras model of these layers to an int8 .tflite of the same numbers
+``verify_model``
+    the proof: Keras, NumPy, TFLite and TFLite Micro compared value by value
+``IntegerModel``
+    the .tflite in NumPy, equal to either runtime on every value
+``KwsError``
+    a problem the user can mend, in one sentence
+
+``examples/quantized_lstm.py`` shows them on a model of one's own.
 """
 
+import importlib
 import logging
 import os
 
@@ -17,3 +34,31 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "CellQuantizer": "quantization.quantizers",
+    "FixedPointQuantizer": "quantization.quantizers",
+    "IntegerModel": "reference.integer_model",
+    "KwsError": "errors",
+    "PactQuantizeConfig": "quantization.quantize_config",
+    "PactQuantizer": "quantization.quantizers",
+    "QuantizedDense": "quantization.dense",
+    "QuantizedLSTM": "quantization.lstm",
+    "QuantizedLSTMCell": "quantization.lstm",
+    "convert_model": "conversion.convert",
+    "get_quantizer": "quantization.identifiers",
+    "verify_model": "evaluation.verify",
+}
+_OTHER_NAMES = {"get_quantizer": "get"}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    return getattr(module, _OTHER_NAMES.get(name, name))
+
+
+def __dir__():
+    return sorted([*globals(), *_MODULES])

@@ -12,14 +12,20 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.conversion import convert, guards
 from kws_tf.conversion.convert import convert_model, to_int8
-from kws_tf.conversion.parameters import carry, integer_parameters
+from kws_tf.conversion.parameters import integer_parameters, write_parameters
 from kws_tf.errors import KwsError
 from kws_tf.models import spotter
+from kws_tf.quantization.dense import QuantizedDense
+from kws_tf.quantization.lstm import QuantizedLSTM
+from kws_tf.quantization.profiles import tflite
+from kws_tf.quantization.quantizers import PactQuantizer
 from kws_tf.reference.integer_model import IntegerModel
 from kws_tf.tflite import graph as g
 from kws_tf.tflite import interpreter, tflm
 
-FRAMES = 12
+FRAMES = 8
+#: Units, features and classes; the converter runs once for each.
+SHAPES = [(8, 10, 4), (33, 40, 13)]
 
 
 def trained_like(units=8, features=10, classes=4, seed=0, frames=FRAMES, **options):
@@ -32,12 +38,12 @@ def trained_like(units=8, features=10, classes=4, seed=0, frames=FRAMES, **optio
     cell.bias.assign(rng.normal(0, 0.5, cell.bias.shape))
     classifier.kernel.assign(rng.normal(0, 1, classifier.kernel.shape))
     classifier.bias.assign(rng.normal(0, 0.3, classifier.bias.shape))
-    x = clips(16, frames, features, seed)
+    x = some_features(16, frames, features, seed)
     spotter.set_initial_clips(model, x, percentile=99)
     return model
 
 
-def clips(n, frames, features, seed=0):
+def some_features(n, frames, features, seed=0):
     return np.random.default_rng(seed + 1).normal(size=(n, frames, features)).astype(np.float32)
 
 
@@ -108,33 +114,130 @@ def test_it_is_the_fused_op_and_small(content):
 
 
 def test_conversion_is_deterministic(model, content):
-    convert.fused_graph.cache_clear()
-    assert convert_model(model) == content
+    anew = convert.fused_graph.__wrapped__(FRAMES, 10, 8, 4)
+    assert write_parameters(anew, integer_parameters(model)) == content
+
+
+def test_a_model_of_ones_own_converts_to_the_same_file(model, content):
+    """Layers are found by type: in a Sequential, under any names, with quantizers by name."""
+    inputs = keras.Input((FRAMES, 10))
+    functional = QuantizedDense(4, "pact_weights", "pact", name="b")(
+        QuantizedLSTM(8, name="a")(inputs)
+    )
+    for other in (
+        keras.Model(inputs, functional),
+        keras.Sequential(
+            [
+                keras.Input((FRAMES, 10)),
+                QuantizedLSTM(8, tflite()),
+                QuantizedDense(4, PactQuantizer(narrow_range=True), PactQuantizer()),
+            ]
+        ),
+    ):
+        other.set_weights(model.get_weights())
+        assert spotter.clips(other).keys() == spotter.clips(model).keys()
+        assert convert_model(other) == content
+
+
+def test_weights_are_copied_between_models_of_any_names(model):
+    other = keras.Sequential(
+        [keras.Input((FRAMES, 10)), QuantizedLSTM(8, None), keras.layers.Dense(4)]
+    )
+    before = other.layers[1].get_weights()
+    spotter.copy_weights(model, other, classifier=False)
+    np.testing.assert_array_equal(other.layers[0].cell.bias, model.get_layer("lstm").cell.bias)
+    np.testing.assert_array_equal(other.layers[1].get_weights()[0], before[0])
+    spotter.copy_weights(model, other)
+    np.testing.assert_array_equal(other.layers[1].kernel, model.get_layer("classifier").kernel)
+    assert spotter.clips(other) == {}
+
+
+LSTM, DENSE = "tflite", ("pact_weights", "pact")
+
+
+def sequential(*layers, shape=(FRAMES, 10)):
+    return lambda: keras.Sequential([keras.Input(shape), *layers])
+
+
+def two_outputs():
+    inputs = keras.Input((FRAMES, 10))
+    hidden = QuantizedLSTM(4)(inputs)
+    return keras.Model(inputs, [hidden, QuantizedDense(3, *DENSE)(hidden)])
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (sequential(QuantizedLSTM(4)), "0 layers of type QuantizedDense"),
+        (
+            sequential(keras.layers.LSTM(4), QuantizedDense(3, *DENSE)),
+            "0 layers of type QuantizedLSTM",
+        ),
+        (
+            sequential(QuantizedLSTM(4, LSTM, True), QuantizedLSTM(4), QuantizedDense(3, *DENSE)),
+            "2 layers of type QuantizedLSTM",
+        ),
+        (
+            sequential(QuantizedLSTM(4), keras.layers.ReLU(name="relu"), QuantizedDense(3, *DENSE)),
+            r"besides .* it has relu \(ReLU\)",
+        ),
+        (
+            sequential(QuantizedLSTM(4), QuantizedDense(3, *DENSE), keras.layers.Softmax(name="s")),
+            r"it has s \(Softmax\); .*softmax is added in conversion",
+        ),
+        (sequential(QuantizedDense(3, *DENSE), QuantizedLSTM(4)), "must have one input"),
+        (
+            sequential(QuantizedLSTM(4, LSTM, True), QuantizedDense(3, *DENSE)),
+            "without return_sequences",
+        ),
+        (two_outputs, "must have one input"),
+        (
+            lambda: keras.Sequential([QuantizedLSTM(4), QuantizedDense(3, *DENSE)]),
+            "from a keras.Input",
+        ),
+        (
+            sequential(QuantizedLSTM(4, "paper"), QuantizedDense(3, *DENSE)),
+            "16-bit formats of its own",
+        ),
+        (
+            sequential(QuantizedLSTM(4, None), QuantizedDense(3, *DENSE)),
+            "16-bit formats of its own",
+        ),
+        (sequential(QuantizedLSTM(4), keras.layers.Dense(3)), 'use QuantizedDense\\(units, "pact_'),
+        (
+            sequential(QuantizedLSTM(4), QuantizedDense(3, "pact", "pact")),
+            "PACT quantizers of kernel",
+        ),
+        (
+            sequential(QuantizedLSTM(4), QuantizedDense(3, *DENSE, "pact")),
+            "PACT quantizers of kernel",
+        ),
+        (
+            sequential(QuantizedLSTM(4, tflite(hidden_bits=9)), QuantizedDense(3, *DENSE)),
+            "'hidden' of cell has 9 bits",
+        ),
+    ],
+)
+def test_other_models_are_refused_with_the_reason(build, problem):
+    with pytest.raises(KwsError, match=problem):
+        convert_model(build())
 
 
 @given(
     seed=st.integers(0, 10_000),
-    units=st.sampled_from([3, 33]),
-    features=st.sampled_from([10, 40]),
-    classes=st.sampled_from([2, 13]),
+    shape=st.sampled_from(SHAPES),
     weight_bits=st.integers(2, 8),
-    trainable=st.booleans(),
     cell_clip=st.floats(0.53125, 8.0),
 )
-@settings(max_examples=8, deadline=None)
-def test_file_computes_what_the_layer_computes(
-    seed, units, features, classes, weight_bits, trainable, cell_clip
-):
-    options = {"weight_bits": weight_bits, "trainable_clips": trainable}
-    keras.backend.clear_session()
+@settings(max_examples=5)
+def test_file_computes_what_the_layer_computes(seed, shape, weight_bits, cell_clip):
     models = {}
     for runtime in ("tflite", "tflm"):
-        shape = {"units": units, "features": features, "classes": classes}
-        models[runtime] = trained_like(**shape, seed=seed, runtime=runtime, **options)
+        models[runtime] = trained_like(*shape, seed=seed, runtime=runtime, weight_bits=weight_bits)
         models[runtime].get_layer("lstm").cell.clip("cell").assign(cell_clip)
     content = convert_model(models["tflite"])
     probe = g.with_inner_outputs(content)
-    x = clips(24, FRAMES, features, seed)
+    x = some_features(24, FRAMES, shape[1], seed)
     inputs = quantized_input(x, models["tflite"])
     exact = IntegerModel.from_tflite(content)
     for runtime, ran in (
@@ -151,19 +254,13 @@ def test_file_computes_what_the_layer_computes(
         assert np.abs(layer_logits - logits).max() <= 2
 
 
-def test_input_and_hidden_bits_are_carried():
-    model = trained_like(input_bits=5, hidden_bits=6)
+def test_input_and_hidden_bits_are_the_files():
+    model = trained_like(input_bits=5, hidden_bits=6, trainable_clips=False)
     graph = g.Graph(convert_model(model))
     clip = {name: np.float32(v.numpy()) for name, v in spotter.clips(model).items()}
     assert graph.scale(graph.main.inputs[0]) == clip["cell/input"] / np.float32(16)
     hidden = graph.lstm.inputs[g.HIDDEN_STATE]
     assert graph.scale(hidden) == clip["cell/hidden"] / np.float32(32)
-
-
-def test_the_paper_profile_is_refused_with_the_reason():
-    model = spotter.build_quantized(FRAMES, 10, 4, 3, profile="paper")
-    with pytest.raises(KwsError, match="16-bit formats of its own"):
-        convert_model(model)
 
 
 # --- guards -----------------------------------------------------------------------------------
@@ -281,10 +378,10 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
         g.read(tmp_path / "absent.tflite")
 
 
-def test_wrong_shapes_cannot_be_carried(content):
+def test_wrong_shapes_cannot_be_written(content):
     other = integer_parameters(trained_like(units=9))
     with pytest.raises(ValueError, match="takes"):
-        carry(content, other)
+        write_parameters(content, other)
 
 
 def test_parameters_are_a_plain_record(model):

@@ -8,8 +8,15 @@ import tf_keras as keras
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kws_tf.quantization.dense import QuantizedDense
+from kws_tf.quantization.identifiers import ALIASES, get
 from kws_tf.quantization.quantize_config import PactQuantizeConfig
-from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
+from kws_tf.quantization.quantizers import (
+    CellQuantizer,
+    ClipRange,
+    FixedPointQuantizer,
+    PactQuantizer,
+)
 
 clips = st.floats(0.0625, 20, width=32)
 bit_widths = st.integers(2, 10)
@@ -37,8 +44,9 @@ def test_pact_is_the_papers_formula_on_the_integers_grid(clip, bits, narrow_rang
 
 
 @pytest.mark.parametrize("graph", [False, True])
-def test_pact_gradients(graph):
-    quantizer, w = PactQuantizer(4), weights(1.0)
+@pytest.mark.parametrize("quantizer", [PactQuantizer(4), CellQuantizer()])
+def test_pact_gradients(quantizer, graph):
+    w = weights(1.0)
     x = tf.constant([-3.0, -1.5, -0.4, 0.0, 0.7, 1.2])
     upstream = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
@@ -123,23 +131,69 @@ def test_fixed_point_saturates_and_passes_the_gradient_through():
 @pytest.mark.parametrize(
     "quantizer",
     [
-        PactQuantizer(5, 2.5, False, True, 0.1),
+        PactQuantizer(5, 2.5, False, True, 0.1, True),
         CellQuantizer(3.0, False, 0.1),
         FixedPointQuantizer(7, 8),
+        PactQuantizeConfig(4, 5, 0.3, 0.7),
+        ClipRange(0.2, 3.0),
+        QuantizedDense(3, PactQuantizer(4, narrow_range=True), "pact8", "q3_12", name="logits"),
     ],
+    ids=lambda quantizer: type(quantizer).__name__,
 )
 def test_config_round_trip(quantizer):
     config = keras.saving.serialize_keras_object(quantizer)
-    assert keras.saving.deserialize_keras_object(config) == quantizer
+    restored = keras.saving.deserialize_keras_object(config)
+    assert type(restored) is type(quantizer)
+    assert restored.get_config() == quantizer.get_config()
+    again = keras.saving.serialize_keras_object(restored)
+    assert again["config"] == config["config"] and "module" in again
+
+
+def test_equal_quantizers_are_those_of_equal_arguments():
+    assert PactQuantizer(5) == PactQuantizer(5) != PactQuantizer(6)
+    assert PactQuantizer(16, 8.0) != CellQuantizer(8.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantizer"),
+    [
+        ("pact", PactQuantizer(8)),
+        ("pact4", PactQuantizer(4)),
+        ("pact_weights", PactQuantizer(8, narrow_range=True)),
+        ("pact_weights2", PactQuantizer(2, narrow_range=True)),
+        ("pact_cell", CellQuantizer()),
+        ("q3_12", FixedPointQuantizer(12, 16)),
+        ("q0_7", FixedPointQuantizer(7, 8)),
+    ],
+)
+def test_names_of_quantizers(name, quantizer):
+    assert get(name) == quantizer
+    assert get(quantizer) is quantizer
+    assert get(keras.saving.serialize_keras_object(quantizer)) == quantizer
+
+
+def test_every_alias_is_documented():
+    assert get(None) is None
+    for alias in ALIASES:
+        begin = alias.partition("<")[0].rstrip("_")
+        assert f"``{begin}" in get.__doc__
+
+
+@pytest.mark.parametrize(
+    "identifier", ["pakt8", "pact8bits", "pact_cell16", "q3", "", 8, PactQuantizer]
+)
+def test_unknown_names_are_refused(identifier):
+    with pytest.raises(ValueError, match=r"no such quantizer.*pact_weights<bits>"):
+        get(identifier)
 
 
 @pytest.mark.parametrize("arguments", [{"bits": 1}, {"clip": 0.0}, {"clip": -1.0}])
 def test_nonsense_is_refused(arguments):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"at least 2 bits|must be positive"):
         PactQuantizer(**arguments)
 
 
-def test_tfmot_quantizes_a_dense_layer_with_it():
+def test_tfmot_quantizes_a_dense_layer_with_it(without_autograph):
     annotate = tfmot.quantization.keras.quantize_annotate_layer
     config = PactQuantizeConfig(weight_clip=0.3, output_clip=0.5)
     model = keras.Sequential([keras.Input((6,)), annotate(keras.layers.Dense(3), config)])
@@ -150,8 +204,8 @@ def test_tfmot_quantizes_a_dense_layer_with_it():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(64, 6)), rng.normal(size=(64, 3)) * 5
     before = [v.numpy() for v in model.trainable_variables if "clip" in v.name]
-    model.compile("adam", "mse")
-    model.fit(x, y, epochs=2, verbose=0)
+    model.compile("adam", "mse", run_eagerly=True)
+    model.fit(x, y, epochs=1, verbose=0)
     after = [v.numpy() for v in model.trainable_variables if "clip" in v.name]
     assert all(a != b for a, b in zip(after, before, strict=True))
     steps = model(x).numpy() / (after[1] / 128)

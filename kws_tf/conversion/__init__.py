@@ -1,1 +1,1 @@
-"""From a trained run to an int8 .tflite whose scales are the trained clips."""
+"""From a trained model to an int8 .tflite whose scales are the trained clips."""

@@ -1,4 +1,4 @@
-"""From a trained run to an int8 .tflite and its manifest."""
+"""From a trained model to an int8 .tflite; from a run to that and its manifest."""
 
 import functools
 import hashlib
@@ -9,10 +9,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from kws_tf.conversion import guards
-from kws_tf.conversion.parameters import carry, integer_parameters
+from kws_tf.conversion.parameters import integer_parameters, write_parameters
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
+from kws_tf.models.parts import classifier_of, lstm_of
 from kws_tf.models.spotter import CLASSIFIER, LSTM, clips
+from kws_tf.quantization.dense import QuantizedDense
+from kws_tf.quantization.quantizers import CellQuantizer, PactQuantizer
 from kws_tf.quiet import captured_stderr
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite.manifest import Manifest
@@ -33,26 +36,26 @@ def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
 
     Args:
         model: A float model of batch 1.
-        calibration: float32 [clips, frames, features], from which the ranges are taken.
+        calibration: float32 [examples, frames, features], from which the ranges are taken.
 
     Returns:
         The .tflite file's content.
     """
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([clip[None]] for clip in calibration)
+    converter.representative_dataset = lambda: ([example[None]] for example in calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    with captured_stderr():  # it tells of every pass; what goes wrong is an exception
+    with captured_stderr():  # it reports every pass; what goes wrong is an exception
         return converter.convert()
 
 
 @functools.lru_cache(maxsize=4)
 def fused_graph(frames: int, features: int, units: int, classes: int) -> bytes:
-    """Converts a spotter of this shape; every weight and scale in it is to be replaced.
+    """Converts a model of this shape; every weight and scale in it is to be replaced.
 
     Args:
-        frames: Frames in a clip.
+        frames: Frames in an example.
         features: Features in a frame.
         units: Size of the hidden state.
         classes: Number of classes.
@@ -67,29 +70,94 @@ def fused_graph(frames: int, features: int, units: int, classes: int) -> bytes:
 
 
 def convert_model(model: keras.Model) -> bytes:
-    """Converts a quantized spotter: the clips become the scales.
+    """Converts a quantized model to int8: the clips become the scales.
 
     Args:
-        model: A spotter with the ``tflite`` profile.
+        model: Any Sequential or functional Keras model of an input of static shape, one
+            ``QuantizedLSTM`` with the ``tflite`` profile that returns its last state, and one
+            ``QuantizedDense`` with quantizers of kernel and output.
 
     Returns:
-        The .tflite file's content.
+        The .tflite file's content: input int8 [1, frames, features], output int8 [1, classes],
+        the softmax of the dense layer's logits.
 
     Raises:
-        KwsError: If a signal has a quantizer that the op has not, or a guard is broken.
+        KwsError: If the model is made of anything else, a signal has a quantizer that the op has
+            not, or a guard is broken.
+
+    Example:
+        >>> from kws_tf import QuantizedDense, QuantizedLSTM
+        >>> model = keras.Sequential([
+        ...     keras.Input((5, 3)),
+        ...     QuantizedLSTM(4, "tflite"),
+        ...     QuantizedDense(2, "pact_weights", "pact8"),
+        ... ])
+        >>> convert_model(model)[4:8]
+        b'TFL3'
     """
-    lstm, classifier = model.get_layer(LSTM), model.get_layer(CLASSIFIER)
+    check_model(model)
+    _, frames, features = model.input_shape
+    graph = fused_graph(frames, features, lstm_of(model).cell.units, classifier_of(model).units)
+    content = write_parameters(graph, integer_parameters(model))
+    guards.check(content)
+    return content
+
+
+def check_model(model: keras.Model) -> None:
+    """Refuses what ``convert_model`` cannot convert.
+
+    Raises:
+        KwsError: With the reason.
+    """
+    lstm, classifier = lstm_of(model), classifier_of(model)
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    others = [
+        f"{layer.name} ({type(layer).__name__})"
+        for layer in layers
+        if layer not in (lstm, classifier)
+    ]
+    if others:
+        raise KwsError(
+            f"the model '{model.name}' cannot be converted: besides the QuantizedLSTM and the "
+            f"QuantizedDense it has {', '.join(others)}; build it of those two (the softmax is "
+            "added in conversion)"
+        )
+    in_order = model.built and layers == [lstm, classifier] and not lstm.return_sequences
+    if not in_order or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise KwsError(
+            f"the model '{model.name}' cannot be converted: it must have one input, the "
+            "QuantizedLSTM on it and the QuantizedDense on the LSTM's last state; build it in this "
+            "order from a keras.Input, without return_sequences"
+        )
     if not lstm.deploys:
         raise KwsError(
             "this model's LSTM cannot be converted: the fused op computes gates and cell in 16-bit "
             "formats of its own, not in the 8-bit ones of the 'paper' profile; train with "
             "--profile tflite"
         )
-    _, frames, features = model.input_shape
-    graph = fused_graph(frames, features, lstm.cell.units, classifier.units)
-    content = carry(graph, integer_parameters(model))
-    guards.check(content)
-    return content
+    _check_quantizers(lstm, classifier)
+
+
+def _check_quantizers(lstm, classifier) -> None:
+    """Refuses a classifier that is not int8, and signals of more than 8 bits."""
+    quantizers = classifier.quantizers if isinstance(classifier, QuantizedDense) else {}
+    kinds = {
+        signal: (type(quantizer), getattr(quantizer, "narrow_range", None))
+        for signal, quantizer in quantizers.items()
+    }
+    if kinds != {"kernel": (PactQuantizer, True), "output": (PactQuantizer, False)}:
+        raise KwsError(
+            f"the layer '{classifier.name}' cannot be converted: the int8 op has PACT quantizers "
+            'of kernel and output; use QuantizedDense(units, "pact_weights", "pact8")'
+        )
+    for layer in (lstm.cell, classifier):
+        for signal, quantizer in layer.quantizers.items():
+            wide = isinstance(quantizer, PactQuantizer) and quantizer.bits > 8
+            if wide and not isinstance(quantizer, CellQuantizer):
+                raise KwsError(
+                    f"the signal '{signal}' of {layer.name} has {quantizer.bits} bits and the int8 "
+                    "op at most 8; train with 8 bits or fewer"
+                )
 
 
 def convert_run(run: RunFolder, output: Path | None = None) -> Manifest:

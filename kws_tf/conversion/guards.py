@@ -1,7 +1,7 @@
 """What a model must fulfil before it may ship; each guard has its own error.
 
-Both runtimes take a model that breaks these rules without a word and print garbage, or refuse it
-on the device, so it is stopped here. The reasons stand in docs/exactness.md.
+Both runtimes take a model that breaks these rules without an error and compute garbage, or refuse
+it on the device, so it is stopped here. The reasons stand in docs/exactness.md.
 """
 
 import numpy as np

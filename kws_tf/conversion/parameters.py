@@ -1,8 +1,8 @@
-"""Carrying the trained clips into the flatbuffer: they become the model's scales.
+"""The integers and scales of a model, and writing them into the flatbuffer.
 
 The converter takes every range from calibration and has no path for trained ones into the fused
 LSTM. So it is used for the graph alone; integer weights, biases and scales are then written by
-this module, computed by the very quantizers that training used.
+this module, computed by the very quantizers that training used: the clips become the scales.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import tf_keras as keras
 
-from kws_tf.models.spotter import CLASSIFIER, LSTM
+from kws_tf.models.parts import classifier_of, lstm_of
 from kws_tf.quantization.profiles import GATES
 from kws_tf.tflite import graph as g
 
 
 @dataclass(frozen=True)
 class IntegerParameters:
-    """All integers and scales of a spotter, as the op wants them.
+    """All integers and scales of a model, as the op wants them.
 
     Attributes:
         input_scale: float32; the zero point of every signal is 0.
@@ -53,8 +53,15 @@ class IntegerParameters:
 
 
 def integer_parameters(model: keras.Model) -> IntegerParameters:
-    """Computes the integers and scales of a quantized spotter with the ``tflite`` profile."""
-    cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
+    """Computes the integers and scales of a model with the ``tflite`` profile.
+
+    Args:
+        model: Of one ``QuantizedLSTM`` and one ``QuantizedDense``, see ``convert.check_model``.
+
+    Raises:
+        KwsError: If it has none of a layer, or several.
+    """
+    cell, classifier = lstm_of(model).cell, classifier_of(model)
 
     def scale(signal):
         return np.float32(cell.scale(signal).numpy())
@@ -97,7 +104,7 @@ def _integers(values: np.ndarray, scale) -> np.ndarray:
     return np.rint(values / scale)
 
 
-def carry(model: bytes, parameters: IntegerParameters) -> bytes:
+def write_parameters(model: bytes, parameters: IntegerParameters) -> bytes:
     """Writes integers and scales into a converted model.
 
     Args:
@@ -106,6 +113,9 @@ def carry(model: bytes, parameters: IntegerParameters) -> bytes:
 
     Returns:
         The .tflite whose scales are the trained clips'.
+
+    Raises:
+        ValueError: If a tensor has another shape.
     """
     graph = g.Graph(model)
     lstm, dense = graph.lstm, graph.dense

@@ -1,15 +1,17 @@
-"""The keyword spotter: an LSTM over the clip, a dense layer on its last hidden state."""
+"""The keyword spotter: an LSTM over the frames, a dense layer on its last hidden state."""
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from kws_tf.models.parts import classifier_of, lstm_of
 from kws_tf.quantization.dense import QuantizedDense
 from kws_tf.quantization.lstm import QuantizedLSTM
 from kws_tf.quantization.profiles import GATES, PROFILES
 from kws_tf.quantization.quantizers import CellQuantizer, PactQuantizer
 
 LSTM, CLASSIFIER = "lstm", "classifier"
+_BATCH = 256
 _CLIP_SEARCH_VALUES = 200_000
 
 
@@ -23,7 +25,7 @@ def build_float(
     """Builds the float spotter: features [batch, frames, features] to logits [batch, classes].
 
     Args:
-        frames: Frames in a clip.
+        frames: Frames in an example.
         features: Features in a frame.
         units: Size of the hidden state.
         classes: Number of classes.
@@ -53,7 +55,7 @@ def build_quantized(
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
 
     Args:
-        frames: Frames in a clip.
+        frames: Frames in an example.
         features: Features in a frame.
         units: Size of the hidden state.
         classes: Number of classes.
@@ -61,7 +63,8 @@ def build_quantized(
         trainable_clips: Whether the clips are trained (PACT) or fixed.
         weight_bits: Width of the weights.
         clip_l2: Weight of the L2 penalty on the activations' clips.
-        runtime: Whose sigmoid and tanh, see ``runtimes``; the ``paper`` profile has the ideal ones.
+        runtime: Whose sigmoid and tanh, see ``activations``; the ``paper`` profile has the ideal
+            ones.
         overflow_penalty: Weight of the loss on hidden products outside of Q3.12, see
             ``QuantizedLSTM``; for the ``tflite`` profile.
         dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
@@ -97,38 +100,49 @@ def build_quantized(
 
 
 def clips(model: keras.Model) -> dict[str, tf.Variable]:
-    """Returns all clip variables of a quantized spotter by ``<layer>/<signal>``.
+    """Returns all clip variables of a quantized spotter.
 
-    A model that is not quantized has none.
+    Args:
+        model: A spotter, or any model of a ``QuantizedLSTM`` and a ``QuantizedDense``.
+
+    Returns:
+        The variables by ``cell/<signal>`` and ``classifier/<signal>``; none for a model that is
+        not quantized.
     """
-    if not isinstance(model.layers[-1], QuantizedDense):
-        return {}
+    layers = {}
+    for layer in model.layers:
+        if isinstance(layer, QuantizedLSTM):
+            layers["cell"] = layer.cell
+        elif isinstance(layer, QuantizedDense):
+            layers["classifier"] = layer
     return {
-        f"{layer.name}/{signal}": variable
-        for layer in (model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER))
+        f"{name}/{signal}": variable
+        for name, layer in layers.items()
         for signal, variable in layer.clips().items()
     }
 
 
-def carry_weights(source: keras.Model, target: keras.Model, classifier: bool = True) -> None:
+def copy_weights(source: keras.Model, target: keras.Model, classifier: bool = True) -> None:
     """Copies weights, but no clips, from one spotter to another; each is float or quantized.
 
     Args:
         source: Has the weights.
         target: Gets them; of the same sizes.
         classifier: Whether to copy the classifier's as well as the LSTM's.
+
+    Raises:
+        KwsError: If a model has not one LSTM and one dense layer.
     """
-    cells = [model.get_layer(LSTM).cell for model in (source, target)]
-    parts = [(name, *cells) for name in ("kernel", "recurrent_kernel", "bias")]
+    pairs = [(lstm_of(source).cell, lstm_of(target).cell, ("kernel", "recurrent_kernel", "bias"))]
     if classifier:
-        layers = [model.get_layer(CLASSIFIER) for model in (source, target)]
-        parts += [(name, *layers) for name in ("kernel", "bias")]
-    for name, given, taking in parts:
-        getattr(taking, name).assign(getattr(given, name))
+        pairs += [(classifier_of(source), classifier_of(target), ("kernel", "bias"))]
+    for layer, copy, names in pairs:
+        for name in names:
+            getattr(copy, name).assign(getattr(layer, name))
 
 
 def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: float = 99.99) -> None:
-    """Sets the clips from the weights and from what the float model computes on real clips.
+    """Sets the clips from the weights and from what the float model computes on real examples.
 
     At 8 bits weights get their largest magnitude, input and hidden state a percentile of theirs.
     At fewer bits, where range and resolution are both scarce, they get the clip of the least
@@ -137,19 +151,32 @@ def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: floa
 
     Args:
         model: A quantized spotter with the weights of a float one.
-        features: float32 [clips, frames, features]; training clips, not test clips.
+        features: float32 [examples, frames, features]; of training examples, not test examples.
         percentile: Of the magnitudes.
+
+    Raises:
+        KwsError: If the model has not one LSTM and one dense layer.
     """
-    cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
-
-    def reach(values):
-        return float(np.percentile(np.abs(values), percentile))
-
+    cell, classifier = lstm_of(model).cell, classifier_of(model)
     if not isinstance(cell.quantizers.get("cell"), CellQuantizer):
-        cell.clip("input").assign(reach(features))
+        cell.clip("input").assign(_reach(features, percentile))
         classifier.clips()["kernel"].assign(np.abs(classifier.kernel).max())
         return
+    _set_weight_clips(cell, classifier)
+    hidden, state, logits = _float_signals(cell, classifier, features)
+    for signal, values, largest in (("input", features, np.inf), ("hidden", hidden, 1.0)):
+        clip = _clip_of(values, cell.quantizers[signal], _reach(values, percentile))
+        cell.clip(signal).assign(min(largest, clip))
+    limits = CellQuantizer.SMALLEST, CellQuantizer.LARGEST
+    cell.clip("cell").assign(np.clip(_reach(state, percentile), *limits))
+    classifier.clips()["output"].assign(_reach(logits, percentile))
 
+
+def _reach(values: np.ndarray, percentile: float) -> float:
+    return float(np.percentile(np.abs(values), percentile))
+
+
+def _set_weight_clips(cell, classifier) -> None:
     for name, matrix in (("kernel", cell.kernel), ("recurrent", cell.recurrent_kernel)):
         for gate, part in zip(GATES, np.split(matrix.numpy(), 4, axis=1), strict=True):
             signal = f"{name}_{gate}"
@@ -159,21 +186,19 @@ def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: floa
     clip = _clip_of(kernel, classifier.quantizers["kernel"], np.abs(kernel).max())
     classifier.clips()["kernel"].assign(clip)
 
+
+def _float_signals(cell, classifier, features: np.ndarray) -> list[np.ndarray]:
+    """Returns the float model's hidden states, last cell states and logits, flat."""
     lstm = keras.layers.LSTM(cell.units, return_sequences=True, return_state=True)
     lstm(features[:1])
     lstm.set_weights([cell.kernel, cell.recurrent_kernel, cell.bias])
-    found = {"hidden": [], "cell": [], "logits": []}
-    for start in range(0, len(features), 256):
-        sequence, last, state = lstm(features[start : start + 256])
+    signals = ([], [], [])
+    for start in range(0, len(features), _BATCH):
+        sequence, last, state = lstm(features[start : start + _BATCH])
         logits = last @ classifier.kernel + classifier.bias
-        for signal, values in zip(found, (sequence, state, logits), strict=True):
-            found[signal].append(np.ravel(values))
-    hidden, state, logits = map(np.concatenate, found.values())
-    cell.clip("input").assign(_clip_of(features, cell.quantizers["input"], reach(features)))
-    hidden_clip = _clip_of(hidden, cell.quantizers["hidden"], reach(hidden))
-    cell.clip("hidden").assign(min(1.0, hidden_clip))
-    cell.clip("cell").assign(np.clip(reach(state), CellQuantizer.SMALLEST, CellQuantizer.LARGEST))
-    classifier.clips()["output"].assign(reach(logits))
+        for values, part in zip(signals, (sequence, state, logits), strict=True):
+            values.append(np.ravel(part))
+    return [np.concatenate(values) for values in signals]
 
 
 def _clip_of(values: np.ndarray, quantizer: PactQuantizer, at_8_bits: float) -> float:

@@ -1,4 +1,4 @@
-"""The teacher: a float convolutional network that spotters learn from; it is never deployed."""
+"""The teacher: a float convolutional network whose soft targets train spotters; never deployed."""
 
 import tf_keras as keras
 
@@ -16,7 +16,7 @@ def build_teacher(frames: int, features: int, classes: int) -> keras.Model:
     1709.01507).
 
     Args:
-        frames: Frames in a clip.
+        frames: Frames in an example.
         features: Features in a frame.
         classes: Number of classes.
     """

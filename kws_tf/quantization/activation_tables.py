@@ -1,12 +1,12 @@
-"""The LSTM's 16-bit sigmoid and tanh in TFLite and in TFLite Micro, and the 8-bit softmax.
+"""The LSTM's 16-bit sigmoid and tanh in TFLite and in TFLite Micro.
 
 The two runtimes compute different functions. TFLite evaluates exponentials and a Newton-Raphson
 division in 16-bit fixed point; TFLite Micro interpolates in a table of 256 values. Both map int16
 to int16, so each is given here as a table of all 65,536 results, index ``x + 32768``: fast to
-apply and easy to carry to another chip or into a training simulation.
+apply and easy to copy to another chip or into a training simulation.
 
 Sources: TensorFlow Lite ``kernels/internal/reference/portable_tensor_utils.cc`` (ApplySigmoid,
-ApplyTanh) and ``softmax.h`` beside it; TFLite Micro ``micro/kernels/lstm_eval.cc`` and
+ApplyTanh); TFLite Micro ``micro/kernels/lstm_eval.cc`` and
 ``kernels/internal/reference/integer_ops/logistic.h`` and ``tanh.h``.
 """
 
@@ -38,7 +38,7 @@ def tflite_sigmoid_table() -> np.ndarray:
     16384 (exactly a half).
 
     Returns:
-      int16 ``[65536]``, index ``x + 32768``.
+        int16 ``[65536]``, index ``x + 32768``.
     """
     positive = fx.one_over_one_plus(fx.exp_on_negative_values(-np.abs(_INT16), 3, 16), 16)
     result = np.where(_INT16 > 0, positive, 32767 - positive)
@@ -53,10 +53,10 @@ def tflite_tanh_table(integer_bits: int) -> np.ndarray:
     The gate's input is Q3.12 (3 integer bits); a cell of scale ``2**power`` has ``15 + power``.
 
     Args:
-      integer_bits: 0 to 6. TFLite computes nothing for others and leaves the output as it was.
+        integer_bits: 0 to 6. TFLite computes nothing for others and leaves the output as it was.
 
     Returns:
-      int16 ``[65536]``, index ``x + 32768``.
+        int16 ``[65536]``, index ``x + 32768``.
     """
     if not 0 <= integer_bits <= 6:
         raise ValueError(f"TFLite's tanh takes 0 to 6 integer bits, not {integer_bits}")
@@ -102,7 +102,7 @@ def tflm_sigmoid_table() -> np.ndarray:
     ``sigmoid(x) + sigmoid(-x) = 32768`` exactly below saturation at 32767.
 
     Returns:
-      int16 ``[65536]``, index ``x + 32768``.
+        int16 ``[65536]``, index ``x + 32768``.
     """
     result = _interpolate(np.abs(3 * _INT16), 9, 0x7FFF << 10)
     return _frozen(np.where(_INT16 >= 0, result + 512, (1 << 25) - result + 511) >> 10)
@@ -119,45 +119,12 @@ def tflm_tanh_table(integer_bits: int) -> np.ndarray:
     ``(r + 127) >> 8`` for x < 0.
 
     Args:
-      integer_bits: 3 for the gate's Q3.12; ``15 + power`` for a cell of scale ``2**power``.
+        integer_bits: 3 for the gate's Q3.12; ``15 + power`` for a cell of scale ``2**power``.
 
     Returns:
-      int16 ``[65536]``, index ``x + 32768``.
+        int16 ``[65536]``, index ``x + 32768``.
     """
     shift = integer_bits - 3
     scaled = (3 * _INT16) << shift if shift >= 0 else (3 * _INT16 + (1 << (-shift - 1))) >> -shift
     result = _interpolate(np.abs(scaled), 8, 0xFFFF << 8) - (1 << 23)
     return _frozen(np.where(scaled >= 0, result + 128, -result + 127) >> 8)
-
-
-def softmax_int8(logits: np.ndarray, scale: float, beta: float = 1.0) -> np.ndarray:
-    """8-bit softmax of TFLM and of TFLite's reference kernel, output scale 1/256, zero point -128.
-
-    The difference to the largest logit becomes Q5.26, its exponential Q0.31; the exponentials are
-    summed in Q12.19, the sum's reciprocal is a mantissa and a shift; the product is rounded
-    halves away from zero. Differences that do not fit Q5.26 (below about -31) count as 0.
-    TFLite's default kernel uses float32 instead.
-
-    Args:
-      logits: int8 ``[N, C]``.
-      scale: Scale of the logits (float32 value).
-      beta: Factor on the logits.
-
-    Returns:
-      int8 ``[N, C]``.
-    """
-    factor = min(beta * float(scale) * (1 << 26), 2.0**31 - 1)
-    multiplier = fx.quantize_multiplier(factor)
-    shift = int(multiplier.shift)
-    difference = logits.astype(np.int64) - logits.max(axis=-1, keepdims=True)
-    counts = difference >= -((31 << 26) >> shift)
-    exponent = fx.multiply_by_quantized_multiplier(np.where(counts, difference, 0), multiplier)
-    exponential = np.where(counts, fx.exp_on_negative_values(exponent, 5, 32), 0)
-    total = fx.rounding_divide_by_pot(exponential, 12).sum(axis=-1, keepdims=True)
-    # total = (1 + x) * 2**exponent with x in [0, 1): one_over_one_plus takes x in Q0.31.
-    bit_length = np.frexp(total.astype(np.float64))[1].astype(np.int64)
-    reciprocal = fx.one_over_one_plus((total << (32 - bit_length)) - (1 << 31), 32)
-    product = fx.rounding_doubling_high_mul(reciprocal, exponential, 32)
-    # 31 bits to drop, less 8 to keep, and the sum's magnitude: 12 integer bits - leading zeros.
-    result = fx.rounding_divide_by_pot(product, bit_length - 20 + 31 - 8)
-    return np.where(counts, np.clip(result - 128, -128, 127), -128).astype(np.int8)

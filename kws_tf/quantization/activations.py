@@ -1,8 +1,8 @@
 """Sigmoid and tanh of the runtimes, for simulation in the layer.
 
 ``ideal`` is the exact function, rounded by the signal's quantizer. ``tflm`` and ``tflite`` look
-the runtimes' own 16-bit functions up in their tables (``kws_tf.reference.activations``); the
-gradient is the exact function's.
+the runtimes' own 16-bit functions up in their tables (``activation_tables``); the gradient is that
+of the exact function, taken at the looked-up value.
 """
 
 import functools
@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.quantization import activation_tables as reference
+from kws_tf.quantization import activation_tables
 
 #: Type in which a runtime multiplies scales; others use the layer's own.
 FACTOR_DTYPE = {"tflite": tf.float32, "tflm": tf.float64}
@@ -29,8 +29,8 @@ def tables(runtime: str) -> tuple[np.ndarray, np.ndarray]:
         The gates' functions of Q3.12, sigmoid then tanh, [2 * 65536]; and tanh of a cell of
         scale 2^-15, 2^-14, 2^-13, 2^-12, [4 * 65536]. An input x is at index x + 32768.
     """
-    sigmoid = getattr(reference, f"{runtime}_sigmoid_table")()
-    tanh = getattr(reference, f"{runtime}_tanh_table")
+    sigmoid = getattr(activation_tables, f"{runtime}_sigmoid_table")()
+    tanh = getattr(activation_tables, f"{runtime}_tanh_table")
     gates = np.concatenate([sigmoid, tanh(3)])
     cell = np.concatenate([tanh(integer_bits) for integer_bits in range(4)])
     return gates.astype(np.float32), cell.astype(np.float32)

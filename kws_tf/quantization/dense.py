@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
+from kws_tf.quantization import identifiers
 from kws_tf.quantization.quantizers import PactQuantizer
 
 
@@ -10,20 +11,39 @@ from kws_tf.quantization.quantizers import PactQuantizer
 class QuantizedDense(keras.layers.Layer):
     """``x @ kernel + bias`` as an int8 FULLY_CONNECTED computes it.
 
+    Value: q_output(q_input(x) @ q_kernel(kernel) + bias), where each q is its quantizer. Gradient:
+    that of the product, through each quantizer's own.
+
     Args:
         units: Number of outputs.
-        kernel_quantizer: Quantizer of the weights; ``None`` leaves them float.
-        output_quantizer: Quantizer of the logits; ``None`` leaves them float.
-        input_quantizer: Quantizer of the input, with a clip of its own; for an input that is
-            not quantized already, as the ``paper`` profile's classifier has it.
+        kernel_quantizer: Quantizer of the weights, or its name (see ``identifiers``); ``None``
+            leaves them float.
+        output_quantizer: The same for the logits.
+        input_quantizer: The same for the input; for an input that is not quantized already, as the
+            ``paper`` profile's classifier has it.
+        **kwargs: As of ``keras.layers.Layer``.
+
+    Raises:
+        ValueError: If there is no quantizer of a name.
+
+    References:
+        FULLY_CONNECTED of TensorFlow Lite's 8-bit specification
+        (https://www.tensorflow.org/lite/performance/quantization_spec).
+
+    Example:
+        >>> layer = QuantizedDense(12, "pact_weights", "pact8")
+        >>> layer(tf.zeros([1, 118])).shape
+        TensorShape([1, 12])
+        >>> sorted(layer.clips())
+        ['kernel', 'output']
     """
 
     def __init__(
         self,
         units: int,
-        kernel_quantizer: PactQuantizer | None = None,
-        output_quantizer: PactQuantizer | None = None,
-        input_quantizer: PactQuantizer | None = None,
+        kernel_quantizer: PactQuantizer | str | None = None,
+        output_quantizer: PactQuantizer | str | None = None,
+        input_quantizer: PactQuantizer | str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -33,7 +53,8 @@ class QuantizedDense(keras.layers.Layer):
             "kernel": kernel_quantizer,
             "output": output_quantizer,
         }
-        self.quantizers = {k: q for k, q in quantizers.items() if q is not None}
+        quantizers = {signal: identifiers.get(q) for signal, q in quantizers.items()}
+        self.quantizers = {signal: q for signal, q in quantizers.items() if q is not None}
         self._clips: dict[str, dict] = {}
 
     def build(self, input_shape):
@@ -70,17 +91,7 @@ class QuantizedDense(keras.layers.Layer):
         return super().get_config() | {
             "units": self.units,
             **{
-                f"{signal}_quantizer": keras.saving.serialize_keras_object(self.quantizers[signal])
-                for signal in self.quantizers
+                f"{signal}_quantizer": keras.saving.serialize_keras_object(quantizer)
+                for signal, quantizer in self.quantizers.items()
             },
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Restores a layer from ``get_config``."""
-        restored = {
-            key: keras.saving.deserialize_keras_object(value)
-            for key, value in config.items()
-            if key.endswith("_quantizer") and value is not None
-        }
-        return cls(**config | restored)

@@ -30,22 +30,22 @@ def quantize_multiplier(factors) -> Multiplier:
     its factors in float32, TFLM's in float64, and so they requantize a little differently.
 
     Args:
-      factors: Positive real number or array of them (one a channel).
+        factors: Positive real number or array of them (one a channel).
 
     Returns:
-      ``Multiplier`` with fields of the shape of ``factors``.
+        ``Multiplier`` with fields of the shape of ``factors``.
     """
     fraction, shift = np.frexp(np.asarray(factors, np.float64))
     mantissa = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
-    carry = mantissa == 1 << 31
-    mantissa = np.where(carry, 1 << 30, mantissa)
-    shift = shift.astype(np.int64) + carry
+    rounded_up = mantissa == 1 << 31
+    mantissa = np.where(rounded_up, 1 << 30, mantissa)
+    shift = shift.astype(np.int64) + rounded_up
     underflow = shift < -31
     return Multiplier(np.where(underflow, 0, mantissa), np.where(underflow, 0, shift))
 
 
 def saturate(x, bits: int):
-    """Clips to the range of a signed integer of ``bits`` bits."""
+    """Limits to the range of a signed integer of ``bits`` bits."""
     return np.clip(x, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
@@ -76,8 +76,8 @@ def multiply_by_quantized_multiplier(x, multiplier: Multiplier):
     a division by ``2**right``, halves away from zero. The result is int32; the caller saturates.
 
     Args:
-      x: Accumulator, int32 range, such that ``x << left`` still fits int32.
-      multiplier: Factor, broadcast against ``x``.
+        x: Accumulator, int32 range, such that ``x << left`` still fits int32.
+        multiplier: Factor, broadcast against ``x``.
     """
     left = np.maximum(multiplier.shift, 0)
     right = np.maximum(-multiplier.shift, 0)
@@ -123,12 +123,12 @@ def exp_on_negative_values(a, integer_bits: int, bits: int):
     multiplies by its constant exp(-2**k), k = -2 ... 4, every product rounded halves up.
 
     Args:
-      a: Q(integer_bits).(bits-1-integer_bits).
-      integer_bits: Integer bits of ``a``.
-      bits: 16 or 32.
+        a: Q(integer_bits).(bits-1-integer_bits).
+        integer_bits: Integer bits of ``a``.
+        bits: 16 or 32.
 
     Returns:
-      Q0.(bits-1); exp(0) is the largest number, 1 - 2**-(bits-1).
+        Q0.(bits-1); exp(0) is the largest number, 1 - 2**-(bits-1).
     """
     a = np.asarray(a, np.int64)
     fraction_bits = bits - 1 - integer_bits
@@ -149,11 +149,11 @@ def _reciprocal_of_half_sum(a, bits: int):
     """2 / (1 + a) for a in [0, 1]: three Newton-Raphson steps on 1/d, d = (1 + a) / 2.
 
     Args:
-      a: Q0.(bits-1).
-      bits: 16 or 32.
+        a: Q0.(bits-1).
+        bits: 16 or 32.
 
     Returns:
-      Q2.(bits-3), in [1, 2].
+        Q2.(bits-3), in [1, 2].
     """
 
     def mul(x, y):

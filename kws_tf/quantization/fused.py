@@ -1,14 +1,15 @@
 """The LSTM over time with a hand-written gradient: what training spends its time in.
 
 Two kinds: the ``tflite`` profile's arithmetic, the same function as ``QuantizedLSTMCell.step``
-over all steps, value and gradient (a test compares them), and a plain float LSTM, for warm-up. At
-a fraction of the cost:
+over all steps, value and gradient (a test compares them), and a plain float LSTM, for pretraining.
+At a fraction of the cost:
 
 * the quantized one works on integers (as floats, exact below 2^24), so that a format costs one
   rounding instead of a division, a rounding and a multiplication;
 * what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
   for proofs and stays op by op;
-* the gradient of a step needs the gates, the cell and its tanh; nothing else is kept;
+* the gradient of a step needs the gates, the cell before its limit, and its tanh; nothing else is
+  kept;
 * the input's products are requantized inside of the loop, while they are in the cache;
 * the gradient of the recurrent kernel is one product over all steps after the loop;
 * the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
@@ -16,7 +17,6 @@ a fraction of the cost:
 """
 
 import functools
-import os
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -42,13 +42,22 @@ class _Formats:
         unit: Value of gates and tanh per unit kept.
         cell_scale: Value of the cell per unit kept.
         cell_limit: Largest cell, in units kept; ``None`` without a clip.
+        cell_clip: The cell's clip, in units kept; ``None`` without a clip. At most one unit above
+            the limit: 16 bits end there.
         hidden_clip: Largest hidden state; ``None`` without a clip.
     """
 
     unit: float = 1.0
     cell_scale: tf.Tensor | float = 1.0
     cell_limit: tf.Tensor | None = None
+    cell_clip: tf.Tensor | None = None
     hidden_clip: tf.Tensor | None = None
+
+    def cell(self, kept):
+        """Returns the real value of a cell state."""
+        if self.cell_limit is not None:
+            kept = _limit(kept, -self.cell_limit, self.cell_limit)
+        return kept * self.cell_scale
 
 
 def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: str) -> tf.Tensor:
@@ -94,39 +103,6 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
     return run(input_products, recurrent)
 
 
-def parts(inputs: tf.Tensor) -> list[tf.Tensor]:
-    """Cuts a batch in two where that trains faster: in a graph, on a CPU of several cores.
-
-    XLA runs an element-wise loop on one core; two halves keep two of them busy.
-
-    Args:
-        inputs: float32 [batch, ...].
-
-    Returns:
-        The halves, or the whole batch alone.
-    """
-    small = inputs.shape[0] is not None and inputs.shape[0] < 2
-    return [inputs] if small or tf.executing_eagerly() or not _halves_pay() else halves(inputs)
-
-
-def halves(values: tf.Tensor, axis: int = 0) -> list[tf.Tensor]:
-    """Cuts a tensor in two along an axis; the second half is the larger one of an odd length."""
-    length = values.shape[axis]
-    half = (tf.shape(values)[axis] if length is None else length) // 2
-    whole = (slice(None),) * axis
-    return [values[(*whole, slice(half))], values[(*whole, slice(half, None))]]
-
-
-@functools.cache
-def _halves_pay() -> bool:
-    """Tells whether two loops can run at once; makes TensorFlow look for its devices."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    config = tf.config.threading
-    pools = config.get_intra_op_parallelism_threads(), config.get_inter_op_parallelism_threads()
-    fewest = min(cores or 1, *(threads or cores or 1 for threads in pools))  # 0 means all cores
-    return fewest > 1 and not tf.config.list_logical_devices("GPU")
-
-
 def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
     """Runs the quantized LSTM.
 
@@ -150,52 +126,16 @@ def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
     )
     totals = tf.reshape(totals, [steps, batch, 4 * cell.units])
     recurrent, recurrent_scale = cell.recurrent_weights()
-    hidden_scale = cell.scale("hidden")
-    cell_scale = cell.scale("cell")
-    cell_limit = cell.quantizers["cell"].limit(cell._clips["cell"])
-    hidden_quantizer = cell.quantizers["hidden"]
-    dtype = totals.dtype
-    gates_of, tanh_of_cell = activations.fused_activations(
-        cell.runtime, cell.units, cell_scale, dtype.name
-    )
-    # TFLite adds the product of the hidden state as it is, TFLM saturates it first.
-    hidden_product = (lambda x: x) if cell.runtime == "tflite" else _int16
+    # All that reads a variable stands here: within ``run`` TensorFlow wants it as an argument.
+    product_scales = input_scale * kernel_scale, cell.scale("hidden") * recurrent_scale
+    activate = _quantized_step(cell, product_scales, totals.dtype)
+    cell_scale, cell_limit = cell.scale("cell"), _cell_limit(cell)
 
     @tf.custom_gradient
     def run(totals, recurrent, hidden_clip, cell_clip):
         integers = tf.round(recurrent / recurrent_scale)
-
-        def factor(value):
-            wanted = activations.FACTOR_DTYPE.get(cell.runtime, dtype)
-            return tf.cast(tf.cast(value, wanted), dtype)
-
-        of_hidden = requantization(factor(hidden_scale * recurrent_scale * _Q12))
-        of_input = requantization(factor(input_scale * kernel_scale * _Q12))
-        away = away_from_zero(dtype)
-        # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
-        # hold them to the bit that this would matter for.
-        twice = cell.runtime == "tflm" and dtype == tf.float64
-        halved = (lambda x: 2.0 * tf.floor((x + 1.0) / 2.0)) if twice else (lambda x: x)
-        kept_scale = away / _Q15
-        written_scale = away * 2.0**-30 / cell_scale
-        output_scale = away * factor(2.0**-30 / hidden_scale)
-        low, high = float(hidden_quantizer.low), float(hidden_quantizer.high)
-
-        @_compiled(dtype)
-        def activate(total, input_total, state):
-            product = hidden_product(requantize(total, *of_hidden))
-            gates = gates_of(_int16(product + _int16(requantize(input_total, *of_input))))
-            i, f, c, o = tf.split(gates, 4, axis=1)
-            state = tf.round(halved(f * state) * kept_scale) + tf.round(
-                halved(i * c) * written_scale
-            )
-            state = _limit(state, -cell_limit, cell_limit)
-            tanh_state = tanh_of_cell(state)
-            hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
-            return gates, state, tanh_state, hidden, hidden * hidden_scale
-
         hiddens, kept = _forward(totals, lambda hidden: tf.matmul(hidden, integers), activate)
-        formats = _Formats(1 / _Q15, cell_scale, cell_limit, hidden_clip)
+        formats = _Formats(1 / _Q15, cell_scale, cell_limit, cell_clip / cell_scale, hidden_clip)
 
         def gradient(upstream):
             return _backward(upstream, hiddens, kept, recurrent, formats, gradient_dtype)
@@ -203,6 +143,57 @@ def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
         return hiddens, gradient
 
     return run(totals, recurrent, cell.clip("hidden"), cell.clip("cell"))
+
+
+def _cell_limit(cell):
+    return cell.quantizers["cell"].limit(cell._clips["cell"])
+
+
+def _quantized_step(cell, product_scales, dtype):
+    """Returns what a step does element by element, on integers held in floats.
+
+    Args:
+        cell: As in ``lstm``.
+        product_scales: Of the integer products of the input and of the hidden state.
+        dtype: ``tf.float32`` or ``tf.float64``.
+    """
+    hidden_scale, cell_scale = cell.scale("hidden"), cell.scale("cell")
+    cell_limit = _cell_limit(cell)
+    gates_of, tanh_of_cell = activations.fused_activations(
+        cell.runtime, cell.units, cell_scale, dtype.name
+    )
+    # TFLite adds the product of the hidden state as it is, TFLM saturates it first.
+    saturated = (lambda x: x) if cell.runtime == "tflite" else _int16
+
+    def factor(value):
+        wanted = activations.FACTOR_DTYPE.get(cell.runtime, dtype)
+        return tf.cast(tf.cast(value, wanted), dtype)
+
+    of_input, of_hidden = (requantization(factor(scale * _Q12)) for scale in product_scales)
+    away = away_from_zero(dtype)
+    # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
+    # hold them to the bit that this would matter for.
+    twice = cell.runtime == "tflm" and dtype == tf.float64
+    halved = (lambda x: 2.0 * tf.floor((x + 1.0) / 2.0)) if twice else (lambda x: x)
+    kept_scale = away / _Q15
+    written_scale = away * 2.0**-30 / cell_scale
+    output_scale = away * factor(2.0**-30 / hidden_scale)
+    low, high = (float(getattr(cell.quantizers["hidden"], end)) for end in ("low", "high"))
+
+    @_compiled(dtype)
+    def activate(total, input_total, state):
+        product = saturated(requantize(total, *of_hidden))
+        gates = gates_of(_int16(product + _int16(requantize(input_total, *of_input))))
+        i, f, c, o = tf.split(gates, 4, axis=1)
+        kept = halved(f * _limit(state, -cell_limit, cell_limit)) * kept_scale
+        written = halved(i * c) * written_scale
+        state = tf.round(kept) + tf.round(written)
+        tanh_state = tanh_of_cell(_limit(state, -cell_limit, cell_limit))
+        hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
+        # The state before its limit, which tells the gradient whether it was cut.
+        return gates, state, tanh_state, hidden, hidden * hidden_scale
+
+    return activate
 
 
 def _compiled(dtype):
@@ -276,40 +267,13 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
     product_dtype = tf.as_dtype(product_dtype) if dtype == tf.float32 else dtype
     zeros = tf.zeros_like(hiddens[0])
     factor = tf.cast(recurrent, product_dtype)
-
-    def through_clip(value, limit, d_value, closed):
-        """Gradients of a value before its clip and of the clip."""
-        if limit is None:
-            return d_value, 0.0
-        magnitude = tf.abs(value)
-        inside = tf.cast(magnitude <= limit if closed else magnitude < limit, dtype)
-        d_clip = tf.reduce_sum((1.0 - inside) * tf.sign(value) * d_value)
-        return d_value * inside, d_clip
-
-    @_compiled(dtype)
-    def step_back(gates, state, tanh_state, previous, upstream, d_hidden, d_state):
-        i, f, c, o = tf.split(gates * formats.unit, 4, axis=1)
-        tanh_state = tanh_state * formats.unit
-        d_hidden = tf.cast(d_hidden, dtype) + upstream
-        d_hidden, d_hidden_clip = through_clip(
-            o * tanh_state, formats.hidden_clip, d_hidden, closed=True
-        )
-        d_state = d_state + d_hidden * o * (1.0 - tanh_state * tanh_state)
-        d_state, d_cell_clip = through_clip(state, formats.cell_limit, d_state, closed=False)
-        d_z = [
-            d_state * c * (i * (1.0 - i)),
-            d_state * (previous * formats.cell_scale) * (f * (1.0 - f)),
-            d_state * i * (1.0 - c * c),
-            d_hidden * tanh_state * (o * (1.0 - o)),
-        ]
-        d_clips = tf.cast(tf.stack([d_hidden_clip, d_cell_clip]), dtype)
-        return [tf.cast(part, product_dtype) for part in d_z], d_state * f, d_clips
+    step_back = _gradient_step(formats, dtype, product_dtype)
 
     def step(t, d_hidden, d_state, d_gates, d_clips):
         d_z, d_state, d_clips_now = step_back(
             gates[t], states[t + 1], tanhs[t], states[t], upstream[t], d_hidden, d_state
         )
-        d_z = tf.concat(d_z, 1)  # here, for XLA would ask which part it is of each number
+        d_z = tf.concat(d_z, 1)  # here, for XLA would find out for each number which part it is of
         d_hidden = tf.matmul(d_z, factor, transpose_b=True)
         return t - 1, d_hidden, d_state, d_gates.write(t, d_z), d_clips + d_clips_now
 
@@ -325,6 +289,37 @@ def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dty
         transpose_a=True,
     )
     return tf.cast(d_gates, dtype), tf.cast(d_recurrent, dtype), d_clips[0], d_clips[1]
+
+
+def _gradient_step(formats: _Formats, dtype, product_dtype):
+    """Returns what a step of the gradient does element by element."""
+
+    def through_clip(value, clip, d_value):
+        """Gradients of a value before its clip and of the clip."""
+        if clip is None:
+            return d_value, 0.0
+        inside = tf.cast(tf.abs(value) <= clip, dtype)
+        d_clip = tf.reduce_sum((1.0 - inside) * tf.sign(value) * d_value)
+        return d_value * inside, d_clip
+
+    @_compiled(dtype)
+    def step_back(gates, state, tanh_state, previous, upstream, d_hidden, d_state):
+        i, f, c, o = tf.split(gates * formats.unit, 4, axis=1)
+        tanh_state = tanh_state * formats.unit
+        d_hidden = tf.cast(d_hidden, dtype) + upstream
+        d_hidden, d_hidden_clip = through_clip(o * tanh_state, formats.hidden_clip, d_hidden)
+        d_state = d_state + d_hidden * o * (1.0 - tanh_state * tanh_state)
+        d_state, d_cell_clip = through_clip(state, formats.cell_clip, d_state)
+        d_z = [
+            d_state * c * (i * (1.0 - i)),
+            d_state * formats.cell(previous) * (f * (1.0 - f)),
+            d_state * i * (1.0 - c * c),
+            d_hidden * tanh_state * (o * (1.0 - o)),
+        ]
+        d_clips = tf.cast(tf.stack([d_hidden_clip, d_cell_clip]), dtype)
+        return [tf.cast(part, product_dtype) for part in d_z], d_state * f, d_clips
+
+    return step_back
 
 
 def _int16(x):

@@ -1,15 +1,17 @@
-"""The quantized LSTM: a cell that says the arithmetic, a layer that runs it over time."""
+"""The quantized LSTM: a cell that specifies the arithmetic, a layer that runs it over time."""
 
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.quantization import activations, fused
+from kws_tf.quantization import activations, fused, identifiers
 from kws_tf.quantization.profiles import GATES, PROFILES, SIGNALS
 from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 from kws_tf.quantization.requantization import exact_matmul
 
+# Nothing here needs AutoGraph, which would take seconds to go through the code.
+_plain = tf.autograph.experimental.do_not_convert
 _DEPLOYED = PROFILES["tflite"]()
-# Q3.12 ends at 8; the margin keeps clips that training has not seen inside as well.
+# Q3.12 ends at 8; the margin keeps examples that training has not seen inside as well.
 _LARGEST_PRODUCT = 7.5
 
 
@@ -23,14 +25,25 @@ class QuantizedLSTMCell(keras.layers.Layer):
 
     Args:
         units: Size of the hidden state.
-        quantizers: Quantizer of each signal (see ``profiles``); a signal that is not named or
-            ``None`` is not quantized.
-        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
-            latter two are for the ``tflite`` profile.
+        quantizers: Quantizer of each signal (see ``profiles``), or its name (see
+            ``identifiers``); a signal that is absent or ``None`` is not quantized.
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``activations``);
+            the latter two are for the ``tflite`` profile.
         unit_forget_bias: Whether the forget gate's bias starts at 1.
+        **kwargs: As of ``keras.layers.Layer``.
 
     Raises:
-        ValueError: If a quantizer is given for an unknown signal.
+        ValueError: If a quantizer is given for an unknown signal, or has an unknown name, or the
+            runtime is unknown or does not go with the quantizers.
+
+    References:
+        Hochreiter and Schmidhuber, Long Short-Term Memory, with the forget gate of Gers et al.;
+        the arithmetic is specified in docs/exactness.md.
+
+    Example:
+        >>> rnn = keras.layers.RNN(QuantizedLSTMCell(4, {"input": "pact8", "hidden": "pact8"}))
+        >>> rnn(tf.zeros([1, 9, 10])).shape
+        TensorShape([1, 4])
     """
 
     def __init__(
@@ -43,7 +56,8 @@ class QuantizedLSTMCell(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.units = units
-        self.quantizers = {k: q for k, q in (quantizers or {}).items() if q is not None}
+        quantizers = {s: identifiers.get(q) for s, q in (quantizers or {}).items()}
+        self.quantizers = {signal: q for signal, q in quantizers.items() if q is not None}
         unknown = set(self.quantizers) - set(SIGNALS)
         if unknown:
             raise ValueError(f"no such signal: {sorted(unknown)}; there are {SIGNALS}")
@@ -191,11 +205,6 @@ class QuantizedLSTMCell(keras.layers.Layer):
             "unit_forget_bias": self.unit_forget_bias,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        """Restores a cell from ``get_config``."""
-        return cls(**_with_quantizers(config))
-
 
 @keras.utils.register_keras_serializable("kws_tf")
 class QuantizedLSTM(keras.layers.Layer):
@@ -203,25 +212,36 @@ class QuantizedLSTM(keras.layers.Layer):
 
     Args:
         units: Size of the hidden state.
-        quantizers: A profile's name (``tflite`` or ``paper``), or a quantizer for each signal
-            (see ``profiles``); ``None`` is a plain LSTM.
+        quantizers: A profile's name (``tflite`` or ``paper``), or a quantizer, or its name, for
+            each signal (see ``profiles`` and ``identifiers``); ``None`` is a plain LSTM.
         return_sequences: Whether to return every step's hidden state or the last one's.
-        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``runtimes``); the
-            latter two are for the ``tflite`` profile.
+        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``activations``);
+            the latter two are for the ``tflite`` profile.
         unit_forget_bias: Whether the forget gate's bias starts at 1.
-        overflow_penalty: Weight of a loss on products of the hidden state that leave Q3.12, the
-            mean squared excess over 7.5. TFLite and TFLM treat them differently, which is most of
-            the difference between the two; a model that has none decides alike on both.
-        fast: Use the fused step with its hand-written gradient where there is one (all formats
-            of the ``tflite`` profile, or none); the result is the same.
+        overflow_penalty: Weight of a loss on products of the hidden state that leave Q3.12: the
+            mean squared excess over 7.5, over a quarter of the batch. TFLite and TFLM treat them
+            differently, which is most of the difference between the two; a model that has none
+            decides alike on both.
+        fast: Whether to use the fused step with its hand-written gradient where there is one (all
+            formats of the ``tflite`` profile, or none); the result is the same.
         product_dtype: ``float32``, or ``bfloat16`` for the gradient's matrix products (and, in
             training without quantizers, the forward ones): faster on CPUs that have it. What
             the layer computes for inference stays the same.
+        **kwargs: As of ``keras.layers.Layer``.
+
+    Raises:
+        ValueError: If there is no such profile, signal, quantizer or runtime.
+
+    References:
+        As of ``QuantizedLSTMCell``.
 
     Example:
         >>> layer = QuantizedLSTM(118, "tflite")
         >>> layer(tf.zeros([1, 49, 40])).shape
         TensorShape([1, 118])
+        >>> layer = QuantizedLSTM(4, {"input": "pact8", "hidden": "pact6", "kernel_i": None})
+        >>> sorted(layer.cell.quantizers)
+        ['hidden', 'input']
     """
 
     def __init__(
@@ -250,7 +270,16 @@ class QuantizedLSTM(keras.layers.Layer):
         self.product_dtype = product_dtype
 
     def build(self, input_shape):
-        """Builds the cell."""
+        """Builds the cell.
+
+        Raises:
+            ValueError: If the number of steps is not known.
+        """
+        if input_shape[1] is None:
+            raise ValueError(
+                "QuantizedLSTM needs a fixed number of steps, as the deployed op does; "
+                "give it to keras.Input, as in keras.Input((49, 40))"
+            )
         with tf.name_scope(self.cell.name):
             self.cell.build(input_shape)
         self.built = True
@@ -266,8 +295,7 @@ class QuantizedLSTM(keras.layers.Layer):
         Args:
             inputs: float32 [batch, steps, input].
             mask: Must be ``None``.
-            training: Whether the batch may go in halves that run beside each other, which changes
-                nothing but the time; without quantizers, also whether ``product_dtype`` counts.
+            training: Without quantizers, whether ``product_dtype`` counts.
 
         Returns:
             float32 [batch, units], or [batch, steps, units] with ``return_sequences``.
@@ -278,23 +306,18 @@ class QuantizedLSTM(keras.layers.Layer):
         if mask is not None:
             raise ValueError(
                 "QuantizedLSTM takes no mask: the deployed op computes every step; "
-                "cut or pad the clips in the data pipeline"
+                "cut or pad the examples in the data pipeline"
             )
         training = bool(tf.get_static_value(training) if tf.is_tensor(training) else training)
-        parts = fused.parts(inputs) if self.fast and training else [inputs]
-        outputs = [self._outputs(part, training) for part in parts]
+        outputs = self._outputs(inputs, training)
         if self.overflow_penalty:
-            # Of halves in any case, so that the loss does not depend on the machine.
-            sampled = outputs if len(outputs) > 1 else fused.halves(outputs[0], axis=1)
-            squares, numbers = zip(*map(self._overflow, sampled), strict=True)
-            mean = tf.math.divide_no_nan(tf.add_n(squares), tf.add_n(numbers))
-            self.add_loss(self.overflow_penalty * mean)
+            self.add_loss(self.overflow_penalty * self._overflow(outputs))
         if self.return_sequences:
-            return tf.transpose(tf.concat(outputs, 1), [1, 0, 2])
-        # Not part[-1], whose gradient is slow to fill with zeros.
-        last = [tf.slice(part, [part.shape[0] - 1, 0, 0], [1, -1, -1])[0] for part in outputs]
-        return tf.concat(last, 0)
+            return tf.transpose(outputs, [1, 0, 2])
+        # Not outputs[-1], whose gradient is slow to fill with zeros.
+        return tf.slice(outputs, [outputs.shape[0] - 1, 0, 0], [1, -1, -1])[0]
 
+    @_plain
     def _outputs(self, inputs, training):
         """Returns the hidden states, float32 [steps, batch, units]."""
         cell = self.cell
@@ -321,13 +344,12 @@ class QuantizedLSTM(keras.layers.Layer):
         )
         return outputs
 
+    @_plain
     def _overflow(self, outputs):
-        """Sums squares of what hidden products exceed 7.5 by, over a quarter of some clips.
+        """Returns the mean square of what hidden products exceed 7.5 by.
 
-        A quarter of shuffled ones is a sample as good, at a quarter of the cost.
-
-        Returns:
-            The sum, and of how many products, float32.
+        Over a quarter of the examples: of shuffled ones that is a sample as good, at a quarter of
+        the cost.
         """
         steps, batch, units = tf.unstack(tf.shape(outputs))
         sample = tf.slice(outputs, [0, 0, 0], [steps - 1, (batch + 3) // 4, units])
@@ -336,7 +358,8 @@ class QuantizedLSTM(keras.layers.Layer):
         inside = tf.clip_by_value(products, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
         # Within the limits the excess is 0, and so is the gradient of its square: no mask needed.
         excess = products - tf.stop_gradient(inside)
-        return 2.0 * tf.nn.l2_loss(excess), tf.cast(tf.size(excess), excess.dtype)
+        number = tf.cast(tf.size(excess), excess.dtype)
+        return tf.math.divide_no_nan(2.0 * tf.nn.l2_loss(excess), number)
 
     def get_config(self):
         """Returns the arguments."""
@@ -351,20 +374,6 @@ class QuantizedLSTM(keras.layers.Layer):
             "fast": self.fast,
             "product_dtype": self.product_dtype,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Restores a layer from ``get_config``."""
-        return cls(**_with_quantizers(config))
-
-
-def _with_quantizers(config: dict) -> dict:
-    """Returns a configuration with its quantizers restored."""
-    quantizers = {
-        signal: keras.saving.deserialize_keras_object(value)
-        for signal, value in config["quantizers"].items()
-    }
-    return config | {"quantizers": quantizers}
 
 
 def deploys(quantizers: dict) -> bool:

@@ -18,6 +18,8 @@ Signals, in the order of the computation (gates i, f, c, o as in Keras; c is the
 ``tanh_cell``       its tanh
 ``hidden``          the hidden state
 ==================  ==============================================================
+
+Each may be absent. ``QuantizedLSTM`` takes a profile by its name in ``PROFILES``.
 """
 
 from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
@@ -66,6 +68,13 @@ def tflite(
         hidden_bits: Width of the hidden state, up to 8.
         l2: Weight of the L2 penalty on the activations' clips.
         learned_step: Gradient of the weights' clips, see ``PactQuantizer``.
+
+    Returns:
+        A quantizer for each signal that has one.
+
+    Example:
+        >>> tflite(weight_bits=4)["kernel_i"].get_config()["bits"]
+        4
     """
 
     def weights():
@@ -102,6 +111,13 @@ def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float
         weight_bits: Width of weights and biases.
         bits: Width of all other signals.
         l2: Weight of the L2 penalty on the clips.
+
+    Returns:
+        A quantizer for each signal that has one.
+
+    Example:
+        >>> "input_product" in paper()
+        False
     """
 
     def pact(clip):

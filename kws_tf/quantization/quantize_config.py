@@ -10,15 +10,28 @@ from kws_tf.quantization.quantizers import PactQuantizer
 class PactQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
     """Quantizes the kernel and the output of a layer such as ``Dense`` with PACT.
 
+    Values and gradients are those of ``PactQuantizer``, for the kernel with a narrow range. The
+    output is quantized after the layer's activation.
+
     Args:
         weight_bits: Width of the kernel.
         output_bits: Width of the output.
         weight_clip: Initial clip of the kernel.
         output_clip: Initial clip of the output.
 
+    References:
+        Choi et al., PACT (https://arxiv.org/abs/1805.06085); TensorFlow Model Optimization,
+        quantization aware training
+        (https://www.tensorflow.org/model_optimization/guide/quantization/training).
+
     Example:
-        >>> annotate = tfmot.quantization.keras.quantize_annotate_layer
-        >>> layer = annotate(keras.layers.Dense(12), PactQuantizeConfig())
+        >>> tools = tfmot.quantization.keras
+        >>> dense = tools.quantize_annotate_layer(keras.layers.Dense(3), PactQuantizeConfig())
+        >>> model = keras.Sequential([keras.Input((6,)), dense])
+        >>> with tools.quantize_scope({"PactQuantizeConfig": PactQuantizeConfig}):
+        ...     model = tools.quantize_apply(model)
+        >>> sum("clip" in variable.name for variable in model.trainable_variables)
+        2
     """
 
     def __init__(

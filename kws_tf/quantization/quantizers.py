@@ -1,8 +1,8 @@
-"""Quantizers: fake quantization whose scale is what the converted model ships.
+"""Quantizers: fake quantization whose scale is the converted model's.
 
 Each is a ``tfmot.quantization.keras.quantizers.Quantizer``: it creates its variables on a layer
 (``build``), quantizes (``__call__``) and serialises (``get_config``). All return real numbers on
-the integer grid; ``scale`` tells the grid.
+the integer grid; ``scale`` tells the grid. ``identifiers`` gives them names.
 """
 
 import numpy as np
@@ -26,11 +26,15 @@ def _snap(x, scale, low, high):
 
 @keras.utils.register_keras_serializable("kws_tf")
 class ClipRange(keras.constraints.Constraint):
-    """Keeps a clip within its bounds.
+    """Keeps a clip within its bounds: ``min(max(clip, low), high)`` after each update.
 
     Args:
         low: Smallest clip.
         high: Largest clip; ``None`` for no bound.
+
+    Example:
+        >>> float(ClipRange(0.5, 8.0)(tf.constant(9.0)))
+        8.0
     """
 
     def __init__(self, low: float = _SMALLEST_CLIP, high: float | None = None):
@@ -63,27 +67,44 @@ class _Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
 class PactQuantizer(_Quantizer):
     """Symmetric PACT: a trainable clip that is the range of an integer grid.
 
-    Value: ``y = sign(x) (|x| - ||x| - clip| + clip) / 2``, which limits x to +-clip, rounded to
-    the nearest multiple of ``scale`` and limited to the integers' range, so that +clip itself
-    becomes the largest positive integer. Gradient: of x, 1 where |x| <= clip, else 0; of the
-    clip, sign(x) where |x| > clip, else 0; rounding passes straight through.
+    With n = 2^(bits-1), or n = 2^(bits-1) - 1 for a narrow range, and scale = clip / n:
 
-    Sources: Choi et al., PACT (arXiv 1805.06085), equations 1 to 3; the symmetric form is that of
-    QuantizedLSTM (github.com/Intelligent-Microsystems-Lab/QuantizedLSTM).
+    ====================  =====================================================================
+    value                 scale * min(max(round(c / scale), -n), 2^(bits-1) - 1), where
+                          c = sign(x) (|x| - ||x| - clip| + clip) / 2 is x limited to +-clip
+    gradient of x         1 where |x| <= clip, else 0
+    gradient of the clip  sign(x) where |x| > clip, else 0
+    ====================  =====================================================================
+
+    So +clip itself becomes the largest positive integer, and the rounding passes the gradient
+    straight through. Halves are rounded to even.
 
     Args:
         bits: Width of the integers, 2 or more.
         clip: Initial clip.
         trainable: Whether ``fit`` trains the clip.
-        narrow_range: Integers from -(2^(bits-1) - 1), as weights need, with the scale
-            clip / (2^(bits-1) - 1). Otherwise from -2^(bits-1), scale clip / 2^(bits-1).
+        narrow_range: Whether the integers begin at -(2^(bits-1) - 1), as weights need it.
         l2: Weight of the L2 penalty on the clip (section 3 of the paper).
-        learned_step: Adds to the clip's gradient what PACT leaves out: that the scale, and with it
-            each value's rounding, moves with the clip (Esser et al., Learned Step Size
-            Quantization, arXiv 1902.08153, equation 3). The values are the same.
+        learned_step: Whether the clip's gradient also has what PACT leaves out: the scale, and
+            with it each value's rounding, moves with the clip. It adds (value - c) / clip; the
+            values are the same.
 
     Raises:
         ValueError: If there are fewer than 2 bits, or the clip is not positive.
+
+    References:
+        Choi et al., PACT: Parameterized Clipping Activation for Quantized Neural Networks,
+        equations 1 to 3 (https://arxiv.org/abs/1805.06085). The symmetric form is that of
+        https://github.com/Intelligent-Microsystems-Lab/QuantizedLSTM. The learned step: Esser et
+        al., Learned Step Size Quantization, equation 3 (https://arxiv.org/abs/1902.08153).
+
+    Example:
+        >>> layer, quantizer = keras.layers.Layer(), PactQuantizer(bits=3, clip=1.0)
+        >>> weights = quantizer.build(None, "signal", layer)
+        >>> quantizer(tf.constant([-9.0, -0.3, 0.3, 9.0]), True, weights).numpy()
+        array([-1.  , -0.25,  0.25,  0.75], dtype=float32)
+        >>> float(quantizer.scale(weights))
+        0.25
     """
 
     def __init__(
@@ -117,8 +138,17 @@ class PactQuantizer(_Quantizer):
         return -self.high if self.narrow_range else -self.high - 1
 
     def build(self, tensor_shape, name, layer):
-        """Adds the clip, a scalar variable ``<name>_clip``, to ``layer``."""
-        del tensor_shape  # one clip for the whole tensor
+        """Adds the clip, a scalar variable ``<name>_clip``, to a layer.
+
+        Args:
+            tensor_shape: Not used: the whole tensor has one clip.
+            name: Of the signal.
+            layer: Gets the variable.
+
+        Returns:
+            ``{"clip": variable}``, the weights that the other methods take.
+        """
+        del tensor_shape
         return {
             "clip": layer.add_weight(
                 name=f"{name}_clip",
@@ -142,7 +172,17 @@ class PactQuantizer(_Quantizer):
         return tf.cast(tf.cast(clip, tf.float32) / float(-self.low), clip.dtype)
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Fake-quantizes a tensor of any shape."""
+        """Fake-quantizes.
+
+        Args:
+            inputs: float32 or float64 of any shape.
+            training: Not used: training and inference compute the same.
+            weights: From ``build``.
+            **kwargs: Not used.
+
+        Returns:
+            Multiples of the scale, of the shape and type of the inputs.
+        """
         del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limited = tf.clip_by_value(inputs, -clip, clip)
@@ -168,18 +208,39 @@ class PactQuantizer(_Quantizer):
 class CellQuantizer(PactQuantizer):
     """PACT for the LSTM's cell state: 16 bits, the scale a power of two.
 
-    The op wants the cell's scale to be a power of two; the clip itself need not be one, for the
-    op's ``cell_clip`` limits the state to any value. So the scale is that of the next power of
-    two, 2^ceil(log2 clip) / 2^15, and the saturation is the trained clip, cut to that scale.
-    The gradient is that of ``PactQuantizer``.
+    The fused op wants the cell's scale to be a power of two; the clip itself need not be one, for
+    the op's ``cell_clip`` limits the state to any value. With scale = 2^ceil(log2 clip) / 2^15:
 
-    The clip stays above 0.5 and at or below 8: outside of scales 2^-15 to 2^-12 both runtimes
-    compute garbage without an error.
+    ====================  =================================================================
+    value                 scale * min(max(round(c / scale), -limit), limit), where c is x
+                          limited to +-clip and limit = min(floor(clip / scale), 32767)
+    gradient of x         1 where |x| <= clip, else 0
+    gradient of the clip  sign(x) where |x| > clip, else 0
+    ====================  =================================================================
+
+    The clip stays above 0.5 and at or below 8: outside of scales 2^-15 to 2^-12 TFLite and TFLite
+    Micro compute garbage without an error.
 
     Args:
         clip: Initial clip.
         trainable: Whether ``fit`` trains the clip.
         l2: Weight of the L2 penalty on the clip.
+
+    Raises:
+        ValueError: If the clip is not positive.
+
+    References:
+        The gradient is that of ``PactQuantizer``. The op's rules: TensorFlow Lite,
+        ``kernels/unidirectional_sequence_lstm.cc``, PopulateQuantizedLstmParams8x8_16
+        (https://github.com/tensorflow/tensorflow).
+
+    Example:
+        >>> layer, quantizer = keras.layers.Layer(), CellQuantizer(clip=3.0)
+        >>> weights = quantizer.build(None, "cell", layer)
+        >>> float(quantizer.scale(weights)) == 2.0**-13
+        True
+        >>> quantizer(tf.constant([-9.0, 0.5]), True, weights).numpy()
+        array([-3. ,  0.5], dtype=float32)
     """
 
     SMALLEST, LARGEST = 0.501, 8.0
@@ -207,7 +268,7 @@ class CellQuantizer(PactQuantizer):
         return _snap(inputs, self.scale(weights), -np.inf, np.inf)
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Fake-quantizes a cell state."""
+        """Fake-quantizes a cell state; arguments and result as of ``PactQuantizer``."""
         del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limit = self.limit(weights)
@@ -222,12 +283,28 @@ class CellQuantizer(PactQuantizer):
 class FixedPointQuantizer(_Quantizer):
     """A fixed-point format without variables, such as Q3.12: 16 bits, 12 of them fractional.
 
-    Saturates at the ends; the gradient passes straight through, also where it saturates: the
-    sigmoid's and tanh's own derivatives have vanished there.
+    With scale = 2^-fraction_bits and n = 2^(bits-1):
+
+    =============  =============================================
+    value          scale * min(max(round(x / scale), -n), n - 1)
+    gradient of x  1 everywhere
+    =============  =============================================
+
+    The gradient passes straight through also where the value saturates: what follows the formats
+    of the LSTM, sigmoid and tanh, has no derivative left there.
 
     Args:
         fraction_bits: Bits after the binary point.
         bits: Width of the integers.
+
+    References:
+        Bengio et al., Estimating or Propagating Gradients Through Stochastic Neurons, the
+        straight-through estimator (https://arxiv.org/abs/1308.3432).
+
+    Example:
+        >>> quantizer = FixedPointQuantizer(fraction_bits=2, bits=4)
+        >>> quantizer(tf.constant([-9.0, 0.3, 9.0])).numpy()
+        array([-2.  ,  0.25,  1.75], dtype=float32)
     """
 
     def __init__(self, fraction_bits: int, bits: int = 16):
@@ -235,7 +312,7 @@ class FixedPointQuantizer(_Quantizer):
         self.bits = bits
 
     def build(self, tensor_shape, name, layer):
-        """Adds nothing."""
+        """Adds nothing to a layer and returns no weights."""
         return {}
 
     def scale(self, weights=None) -> tf.Tensor:
@@ -243,7 +320,7 @@ class FixedPointQuantizer(_Quantizer):
         return tf.constant(2.0**-self.fraction_bits)
 
     def __call__(self, inputs, training=None, weights=None, **kwargs):
-        """Fake-quantizes a tensor of any shape."""
+        """Fake-quantizes; arguments and result as of ``PactQuantizer``."""
         largest = 2.0 ** (self.bits - 1)
         return _snap(inputs, self.scale(), -largest, largest - 1)
 

@@ -14,16 +14,22 @@ def away_from_zero(dtype) -> float:
 def requantization(factor):
     """Splits a requantization into its two roundings.
 
-    Both runtimes multiply an int32 by a 31-bit mantissa and round, then divide by a power of two
-    and round again, halves away from zero (``MultiplyByQuantizedMultiplier`` with double
-    rounding). For a factor of 1/2 or more the second step does nothing; below, a quarter and
-    more of the values that a single rounding would get differ.
+    Both runtimes multiply an int32 by a 31-bit mantissa and round, halves up, then divide by a
+    power of two and round again, halves away from zero (``MultiplyByQuantizedMultiplier`` with
+    double rounding, in TFLite's ``kernels/internal/common.h``). For a factor of 1/2 or more the
+    second step does nothing; below, a quarter and more of the values that a single rounding would
+    get differ.
 
     Args:
-        factor: float32, the real factor.
+        factor: float32 or float64 of any shape, from 2^-24 to 2^8: the real factor.
 
     Returns:
         ``first`` and ``second``, for ``requantize``.
+
+    Example:
+        >>> first, second = requantization(tf.constant(0.1, tf.float64))
+        >>> requantize(tf.constant([-15.0, 14.0, 15.0], tf.float64), first, second).numpy()
+        array([-2.,  1.,  2.])
     """
     # frexp's exponent by counting, exact where a logarithm is not: 2^(e-1) <= factor < 2^e.
     two = tf.constant(2.0, factor.dtype)
@@ -36,8 +42,25 @@ def requantization(factor):
 
 
 def requantize(total, first, second):
-    """Rounds integers twice, to another scale; the factors are from ``requantization``."""
-    return tf.round(tf.round(total * first) * second)
+    """Rounds integers twice, to another scale.
+
+    In float64 the result is the runtimes' for every int32 total and factor of which the product
+    fits 53 bits: for every sum of products of int8 in a model. float32 holds 24 bits: where the
+    product needs more, a result may be the other neighbour.
+
+    Args:
+        total: Integers held in float32 or float64.
+        first: From ``requantization``; broadcast against ``total``.
+        second: The same.
+
+    Returns:
+        Integers of the same type, not saturated.
+    """
+    product = total * first
+    if product.dtype == tf.float64:
+        return tf.round(tf.floor(product + 0.5) * second)
+    # In float32 nearly all halves come of the product's own rounding: their direction says nothing.
+    return tf.round(tf.round(product) * second)
 
 
 def integer_totals(x, w, x_scale, w_scale, bias=None):

@@ -30,7 +30,7 @@ EFFECTIVE_HIDDEN = 4
 
 
 class Graph:
-    """The graph of a converted spotter: LSTM, slice of the last step, dense, softmax.
+    """The graph of a converted model: LSTM, slice of the last step, dense, softmax.
 
     Args:
         model: The .tflite file's content.
@@ -57,8 +57,8 @@ class Graph:
         if len(found) != 1:
             raise KwsError(
                 f"{where} has {len(found)} {name} operators instead of one (it has: "
-                f"{', '.join(sorted(set(self.names)))}); the fused op comes of a rolled "
-                "tf_keras.layers.LSTM of static shape, batch 1"
+                f"{', '.join(sorted(set(self.names)))}); convert a rolled tf_keras.layers.LSTM of "
+                "static shape and batch 1 with a dense layer on its last step"
             )
         return found[0]
 
@@ -68,7 +68,15 @@ class Graph:
 
     def scale(self, index: int) -> np.float32:
         """Returns a tensor's scale."""
-        return np.float32(self.tensor(index).quantization.scale[0])
+        return self.scales(index)[0]
+
+    def scales(self, index: int) -> np.ndarray:
+        """Returns a tensor's scales, float32 [1], or [channels] where each has its own."""
+        return np.asarray(self.tensor(index).quantization.scale, np.float32)
+
+    def zero_point(self, index: int) -> int:
+        """Returns a tensor's zero point."""
+        return int(self.tensor(index).quantization.zeroPoint[0])
 
     def values(self, index: int) -> np.ndarray:
         """Returns a constant tensor's values."""

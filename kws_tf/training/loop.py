@@ -385,7 +385,7 @@ def _start_from(other: RunFolder, run: RunFolder, model, phase: str) -> None:
     """
     theirs = phase if other.weights_file(phase).exists() else "float"
     same_classes = other.labels() == run.labels()
-    spotter.carry_weights(other.load_model(theirs), model, classifier=same_classes)
+    spotter.copy_weights(other.load_model(theirs), model, classifier=same_classes)
 
 
 def _begin_quantized(run, model, training, front_end, augmentation) -> None:
@@ -394,7 +394,7 @@ def _begin_quantized(run, model, training, front_end, augmentation) -> None:
     if settings.float_epochs:
         float_model = build_model(settings, front_end, len(run.labels()), "float")
         load_weights(float_model, run.weights_file("float"))
-        spotter.carry_weights(float_model, model)
+        spotter.copy_weights(float_model, model)
     batches = pipeline.training_batches(
         training, front_end, data, augmentation, settings.batch_size, seed=settings.seed
     )
