@@ -1,6 +1,6 @@
 """Copy what others need of finished runs, to learn from them or to fine-tune them, to a folder.
 
-Of scripts/run_experiments.py as well: copied back below runs/experiments, they are done.
+Experiments take their results along: copied back below runs/experiments, they are done.
 """
 
 from pathlib import Path
@@ -12,14 +12,17 @@ def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("tflite_models/checkpoints"), help="folder"
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("tflite_models/checkpoints"),
+        metavar="DIR",
+        help="folder",
     )
     options = parser.parse_args()
 
-    from experiments.runner import RESULT
     from kws_tf.deployment.publish import publish_run
     from kws_tf.run_folder import open_run
 
     for path in options.runs:
-        result = path / RESULT
-        print(publish_run(open_run(path), options.output, result if result.exists() else None))
+        print(publish_run(open_run(path), options.out))

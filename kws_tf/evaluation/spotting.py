@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf.audio import reader
-from kws_tf.evaluation.labelled import quantize
-from kws_tf.evaluation.trigger import Trigger
 from kws_tf.frontend.features import features
 from kws_tf.tflite import interpreter
-from kws_tf.tflite import manifest as manifests
-from kws_tf.tflite.graph import Graph
+from kws_tf.tflite import model as models
 from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.trigger import Trigger
 
 
 @dataclass(frozen=True)
@@ -62,17 +60,15 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
     Raises:
         KwsError: If model, manifest or recording cannot be used, or a change is out of range.
     """
-    manifest = manifests.load(model_path)
-    trigger = replace(Trigger.from_manifest(manifest), **changes)
+    model = models.load(model_path)
+    manifest = model.manifest
+    trigger = replace(manifest.trigger, **changes)
     log_mel = manifest.front_end.log_mel
     samples = reader.load(recording, log_mel.sample_rate, mix_down)
     lead = manifest.front_end.samples
     windows = _windows(np.pad(samples, lead), manifest, trigger)
-    model = Path(model_path).read_bytes()
-    outputs = interpreter.run(model, windows, where=str(model_path)).outputs[0]
-    graph = Graph(model)
-    scale = graph.tensor(graph.main.outputs[0]).quantization
-    posteriors = (outputs.astype(np.float32) - scale.zeroPoint[0]) * np.float32(scale.scale[0])
+    outputs = interpreter.run(model.content, windows, where=str(model_path)).outputs[0]
+    posteriors = model.posteriors(outputs)
     length = len(samples) / log_mel.sample_rate
     rows = []
     for decision, label, score in trigger.detections(posteriors, manifest.labels, log_mel):
@@ -84,6 +80,6 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
 
 def _windows(samples: np.ndarray, manifest: Manifest, trigger: Trigger) -> np.ndarray:
     """Returns the model's input at every decision, int8 [decisions, frames, features]."""
-    rows = quantize(features(samples, manifest.front_end).numpy(), manifest)
+    rows = manifest.quantize(features(samples, manifest.front_end).numpy())
     windows = np.lib.stride_tricks.sliding_window_view(rows, manifest.front_end.frames, axis=0)
     return windows[:: trigger.decision_hops(manifest.front_end.log_mel)].transpose(0, 2, 1)
