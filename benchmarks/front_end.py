@@ -1,7 +1,7 @@
 """Measure the TensorFlow front end against tf.signal used plainly.
 
 Plainly is what its documentation shows: STFT, power, linear_to_mel_weight_matrix, logarithm, with
-the same constants. Both are compiled graphs over a batch of one-second clips of noise.
+the same constants. Both are compiled graphs over a batch of one-second examples of noise.
 """
 
 import time
@@ -14,7 +14,7 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument(
-        "--clips", type=_measure.positive, default=256, metavar="N", help="clips in a batch"
+        "--examples", type=_measure.positive, default=256, metavar="N", help="examples in a batch"
     )
     _measure.add_options(parser, repeats=31)
     options = parser.parse_args()
@@ -44,7 +44,7 @@ def main() -> None:
         return tf.math.log(tf.tensordot(power, weights, 1) + config.offset)
 
     rng = np.random.default_rng(0)
-    samples = tf.constant(rng.normal(0, 0.1, [options.clips, shape.samples]), tf.float32)
+    samples = tf.constant(rng.normal(0, 0.1, [options.examples, shape.samples]), tf.float32)
     functions = {
         "tf.signal, plainly": tf.function(plain),
         "kws_tf.frontend": tf.function(lambda s: log_mel(s, config)),
@@ -68,8 +68,8 @@ def main() -> None:
         rows.append(
             _measure.Row(
                 name,
-                [options.clips / t for t in taken],
-                "clips/s",
+                [options.examples / t for t in taken],
+                "examples/s",
                 ratio,
                 "" if ratio is None else "at least 1",
                 None if ratio is None else ratio >= 1,

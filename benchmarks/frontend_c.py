@@ -28,10 +28,10 @@ import sys
 import numpy as np
 from tflite_micro import runtime
 interpreter = runtime.Interpreter.from_file(sys.argv[1])
-clip = np.zeros(interpreter.get_input_details(0)["shape"], np.int8)
+example = np.zeros(interpreter.get_input_details(0)["shape"], np.int8)
 for _ in range(int(sys.argv[2])):
     interpreter.reset()
-    interpreter.set_input(clip, 0)
+    interpreter.set_input(example, 0)
     interpreter.invoke()
 """
 
@@ -41,44 +41,43 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
     parser.add_argument("--test-dir", type=Path, help="a test set of audio, one folder a class")
     parser.add_argument(
-        "--agreement-clips",
+        "--agreement-examples",
         type=_measure.positive,
         default=1000,
         metavar="N",
-        help="clips, evenly spread, for the agreement",
+        help="examples, evenly spread, for the agreement",
     )
     options = parser.parse_args()
 
     from kws_tf.deployment.export import export
 
     if options.test_dir:
-        compare(options.model, options.test_dir, options.agreement_clips)
+        compare(options.model, options.test_dir, options.agreement_examples)
     with tempfile.TemporaryDirectory() as name:
         result = export(options.model, Path(name))
         cost(options.model, result)
 
 
-def compare(model_path: Path, test_dir: Path, agreement_clips: int) -> None:
+def compare(model_path: Path, test_dir: Path, agreement_examples: int) -> None:
     """Prints how front end, decisions and accuracy compare with Python's."""
     import numpy as np
 
     from kws_tf.audio import speech_commands
     from kws_tf.data.sources import read_samples
-    from kws_tf.evaluation.labelled import quantize
     from kws_tf.frontend.c_frontend import c_features_int8
     from kws_tf.frontend.features import features
-    from kws_tf.tflite import manifest as manifests
+    from kws_tf.tflite import model as models
     from kws_tf.tflite import tflm
 
-    manifest = manifests.load(model_path)
-    model = model_path.read_bytes()
-    clips = speech_commands.scan_test_set(test_dir, manifest.labels)
-    samples = read_samples([path for path, _ in clips], manifest.front_end)
-    labels = np.array([label for _, label in clips])
+    opened = models.load(model_path)
+    manifest, model = opened.manifest, opened.content
+    files = speech_commands.scan_test_set(test_dir, manifest.labels)
+    samples = read_samples([path for path, _ in files], manifest.front_end)
+    labels = np.array([label for _, label in files])
     parts = np.array_split(samples, -(-len(samples) // 256))
     python = np.concatenate(
         [
-            quantize(features(p / np.float32(32768), manifest.front_end).numpy(), manifest)
+            manifest.quantize(features(p / np.float32(32768), manifest.front_end).numpy())
             for p in parts
         ]
     )
@@ -87,8 +86,8 @@ def compare(model_path: Path, test_dir: Path, agreement_clips: int) -> None:
         name: tflm.run(model, x).outputs[0].argmax(1) for name, x in (("py", python), ("c", c))
     }
 
-    some = np.unique(np.linspace(0, len(clips) - 1, agreement_clips).astype(int))
-    for title, chosen in ((f"{len(some)} clips", some), ("all clips", np.arange(len(clips)))):
+    some = np.unique(np.linspace(0, len(files) - 1, agreement_examples).astype(int))
+    for title, chosen in ((f"{len(some)} examples", some), ("all examples", np.arange(len(files)))):
         difference = np.abs(c[chosen].astype(int) - python[chosen])
         equal = np.sum(decided["py"][chosen] == decided["c"][chosen])
         print(

@@ -1,4 +1,4 @@
-"""Measure the microseconds of a clip in the TFLite interpreter, one thread, and in TFLite Micro.
+"""Measure the microseconds of an example in TFLite's interpreter, one thread, and TFLite Micro.
 
 The baseline is a plain tf_keras LSTM of the same size, converted to float without further ado.
 TFLite Micro runs its reference kernels on this machine: no figure for a microcontroller.
@@ -23,7 +23,7 @@ def main() -> None:
         help="int8 .tflite files beside their manifests, instead of all in tflite_models/",
     )
     parser.add_argument(
-        "--clips", type=_measure.positive, default=20, metavar="N", help="clips timed at once"
+        "--examples", type=_measure.positive, default=20, metavar="N", help="examples timed at once"
     )
     _measure.add_options(parser, repeats=15)
     options = parser.parse_args()
@@ -39,14 +39,13 @@ def measure(path: Path, options) -> list[_measure.Row]:
     import tensorflow as tf
     from tflite_micro import runtime
 
-    from kws_tf.tflite import manifest as manifests
-    from kws_tf.tflite.runner import check_inputs
+    from kws_tf.tflite import model as models
 
-    manifest, content = manifests.load(path), path.read_bytes()
+    opened = models.load(path)
+    manifest, content = opened.manifest, opened.content
     shape, classes = manifest.front_end, len(manifest.labels)
-    size = [options.clips, shape.frames, shape.features]
-    clips = np.random.default_rng(0).integers(-128, 128, size).astype(np.int8)
-    check_inputs(content, clips, str(path))
+    size = [options.examples, shape.frames, shape.features]
+    examples = np.random.default_rng(0).integers(-128, 128, size).astype(np.int8)
     float_content = plain_float(shape.frames, shape.features, manifest.hidden_units, classes)
 
     def lite(model, inputs):
@@ -54,9 +53,9 @@ def measure(path: Path, options) -> list[_measure.Row]:
         interpreter.allocate_tensors()
         source = interpreter.get_input_details()[0]["index"]
 
-        def run(clip):
+        def run(example):
             interpreter.reset_all_variables()
-            interpreter.set_tensor(source, clip)
+            interpreter.set_tensor(source, example)
             interpreter.invoke()
 
         return run, inputs
@@ -64,23 +63,23 @@ def measure(path: Path, options) -> list[_measure.Row]:
     def on_tflm(model, inputs):
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=10 * len(model) + 2**20)
 
-        def run(clip):
+        def run(example):
             interpreter.reset()
-            interpreter.set_input(clip, 0)
+            interpreter.set_input(example, 0)
             interpreter.invoke()
 
         return run, inputs
 
     runs = {
-        "float, TFLite": lite(float_content, clips.astype(np.float32) / 40),
-        "int8, TFLite": lite(content, clips),
-        "int8, TFLite Micro": on_tflm(content, clips),
+        "float, TFLite": lite(float_content, examples.astype(np.float32) / 40),
+        "int8, TFLite": lite(content, examples),
+        "int8, TFLite Micro": on_tflm(content, examples),
     }
 
     def seconds(run, inputs) -> float:
         start = time.perf_counter()
-        for clip in inputs:
-            run(clip[None])
+        for example in inputs:
+            run(example[None])
         return time.perf_counter() - start
 
     times = _measure.interleave(
@@ -90,8 +89,8 @@ def measure(path: Path, options) -> list[_measure.Row]:
     return [
         _measure.Row(
             f"{path.stem}, {name}",
-            [1e6 * t / options.clips for t in taken],
-            "us/clip",
+            [1e6 * t / options.examples for t in taken],
+            "us/example",
             None if taken is base else _measure.median_ratio(taken, base),
         )
         for name, taken in times.items()

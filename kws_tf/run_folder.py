@@ -212,7 +212,7 @@ class RunFolder:
 
     def front_end(self) -> FrontEnd:
         """Returns the front end with its normalisation."""
-        return FrontEnd.from_json(read_json(self.front_end_file))
+        return FrontEnd.from_json(read_json(self.front_end_file), str(self.front_end_file))
 
     def labels(self) -> tuple[str, ...]:
         """Returns the class names in the order of the model's outputs."""
@@ -237,8 +237,10 @@ class RunFolder:
         """
         if not self.accuracy_file.exists():
             return {}
-        entries = read_json(self.accuracy_file)
-        if not isinstance(entries, dict):
+        entries = None
+        with suppress(KwsError):
+            entries = read_json(self.accuracy_file)
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
             raise KwsError(
                 f"{self.accuracy_file} is damaged (no table of accuracies); delete it and measure "
                 "again"

@@ -1,11 +1,16 @@
 """Model files made without the converter: any integers and scales, in milliseconds."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from kws_tf.reference import IntegerModel
 from kws_tf.reference.integer_model import Quantization
+from kws_tf.tflite.manifest import Manifest
 
 
 def pack(tensors, operators, inputs, outputs) -> bytes:
@@ -164,3 +169,21 @@ def random_model(
 
 def random_inputs(seed, clips, steps, features):
     return np.random.default_rng(seed).integers(-128, 128, (clips, steps, features), np.int8)
+
+
+def save_model(path: Path, content: bytes, labels, front_end, scale, units, /, **changes) -> Path:
+    """Writes a model and the manifest that fits it, but for changes of its JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    manifest = Manifest(
+        labels=labels,
+        front_end=front_end,
+        input_scale=float(scale),
+        input_bits=8,
+        hidden_units=units,
+        weight_bits=8,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+    path.with_suffix(".json").write_text(json.dumps(manifest.to_json() | changes))
+    return path

@@ -115,9 +115,9 @@ def test_input_pipeline(rows):
 
 
 def test_front_end(call, rows):
-    found = rows("front_end", "--clips", 2)
+    found = rows("front_end", "--examples", 2)
     assert set(found) == {"tf.signal, plainly", "kws_tf.frontend"}
-    _, text, _ = call("front_end", "--clips", 2, "--repeats", 1)
+    _, text, _ = call("front_end", "--examples", 2, "--repeats", 1)
     difference = float(text.split("difference between the two:")[1].split()[0])
     assert difference < 1e-4
 
@@ -151,10 +151,10 @@ def test_interpreter(rows, tmp_path):
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
     ).save(tmp_path / "tiny.tflite")
-    found = rows("interpreter", tmp_path / "tiny.tflite", "--clips", 1)
+    found = rows("interpreter", tmp_path / "tiny.tflite", "--examples", 1)
     titles = ("float, TFLite", "int8, TFLite", "int8, TFLite Micro")
     assert set(found) == {f"tiny, {title}" for title in titles}
-    assert all(row["unit"] == "us/clip" for row in found.values())
+    assert all(row["unit"] == "us/example" for row in found.values())
 
 
 def test_bad_input_is_one_sentence(call, tmp_path):

@@ -1,14 +1,15 @@
 """Evaluation: both runtimes against the NumPy reference, the counts, the files, the errors."""
 
-import dataclasses
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import wave
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,19 +21,20 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.data import pipeline, records, sources
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import labelled, metrics
+from kws_tf.evaluation import confusion_plot, labelled, metrics
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.models.building import build_model
 from kws_tf.quantization.quantizers import PactQuantizer
 from kws_tf.run_folder import RunFolder
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
-from kws_tf.tflite import interpreter, runner, tflm
+from kws_tf.tflite import formats, interpreter, tflm
 from kws_tf.tflite.manifest import Manifest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 WORDS = ("up", "down")
 LABELS = ("_silence_", "_unknown_", *WORDS)
+TASK = DataSettings(words=WORDS)
 FRONT_END = FrontEnd(example_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
 MODEL = random_model(0, units=12, features=40, classes=len(LABELS))
 FILE = classifier_file(MODEL, FRONT_END.frames)
@@ -43,21 +45,8 @@ FILE = classifier_file(MODEL, FRONT_END.frames)
 
 def save_model(folder, content=FILE, scale=MODEL.input.scale, **changes) -> Path:
     """Writes a model and a manifest that fits it, but for the changes."""
-    folder.mkdir(exist_ok=True)
     path = folder / "model.tflite"
-    path.write_bytes(content)
-    manifest = Manifest(
-        labels=LABELS,
-        front_end=FRONT_END,
-        input_scale=float(scale),
-        input_bits=8,
-        hidden_units=12,
-        weight_bits=8,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-    )
-    dataclasses.replace(manifest, **changes).save(path)
-    return path
+    return models.save_model(path, content, LABELS, FRONT_END, scale, 12, **changes)
 
 
 @pytest.fixture
@@ -104,16 +93,22 @@ def record_dir(tmp_path):
     return tmp_path / "records"
 
 
-@pytest.fixture
-def run(tmp_path):
-    run = RunFolder(tmp_path / "run")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of random weights, which tests copy."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "run")
     train = TrainSettings(hidden=6)
     run.start(train, DataSettings(words=WORDS), Augmentation(), Path("data"), FRONT_END)
     for phase in ("float", "quantized"):
         tf.keras.utils.set_random_seed(1)
         model = build_model(train, FRONT_END, len(LABELS), phase)
         model.save_weights(run.weights_file(phase))
-    return run
+    return run.path
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return RunFolder(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -134,7 +129,7 @@ def test_metrics_of_a_small_example():
     #        decided  a  b  c
     # truth a         2  1  0
     #       b         0  3  0
-    #       c         0  0  0   a class without clips that is never decided for
+    #       c         0  0  0   a class without examples that is never decided for
     truth = np.array([0, 0, 0, 1, 1, 1])
     m = metrics.measure(np.array([0, 1, 0, 1, 1, 1]), truth, ("a", "b", "c"))
     assert (m.correct, m.total, m.accuracy) == (5, 6, 5 / 6)
@@ -147,10 +142,10 @@ def test_metrics_of_a_small_example():
     assert metrics.table(m).splitlines() == [
         "accuracy: 5 of 6 (83.33 %)",
         "",
-        "class  clips  precision   recall",
-        "a          3    100.0 %   66.7 %",
-        "b          3     75.0 %  100.0 %",
-        "c          0          -        -",
+        "class examples  precision   recall",
+        "a            3    100.0 %   66.7 %",
+        "b            3     75.0 %  100.0 %",
+        "c            0          -        -",
         "",
         "confusion matrix (rows: truth, columns: decision)",
         "         a    b    c",
@@ -161,7 +156,7 @@ def test_metrics_of_a_small_example():
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1))
-def test_metrics_count_every_clip_once(pairs):
+def test_metrics_count_every_example_once(pairs):
     truth, decided = np.array(pairs).T
     m = metrics.measure(decided, truth, tuple("abcde"))
     assert m.total == len(pairs)
@@ -176,12 +171,12 @@ def test_the_first_of_equal_scores_decides():
     np.testing.assert_array_equal(metrics.decisions(scores), [1, 0])
 
 
-def test_picture(tmp_path):
+def test_plot_of_the_confusion_matrix(tmp_path):
     m = metrics.measure(np.array([0, 1, 1]), np.array([0, 1, 0]), ("a", "b"))
-    metrics.save_plot(m, tmp_path / "a.png", "title")
-    picture = tf.io.decode_png((tmp_path / "a.png").read_bytes(), 3).numpy()
-    assert min(picture.shape[:2]) > 200
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+    confusion_plot.save(m, tmp_path / "a.png", "title")
+    image = tf.io.decode_png((tmp_path / "a.png").read_bytes(), 3).numpy()
+    assert min(image.shape[:2]) > 200
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -196,30 +191,29 @@ def test_quantize_is_what_the_layer_computes(bits, clip, seed):
     scale = np.float32(quantizer.scale({"clip": np.float32(clip)}))
     halves = (rng.integers(-300, 300, 50) + 0.5) * scale
     values = np.concatenate([rng.normal(0, clip, 200), halves]).astype(np.float32)
-    manifest = Manifest(LABELS, FRONT_END, float(scale), bits, 1, 8, "", 0)
-    integers = labelled.quantize(values, manifest)
+    manifest = Manifest(LABELS, FRONT_END, float(scale), bits, 1, 8, 64 * "0", 1)
+    integers = manifest.quantize(values)
     want = quantizer(tf.constant(values), False, {"clip": tf.constant(clip, tf.float32)})
     np.testing.assert_array_equal(integers.astype(np.float32) * scale, want)
 
 
 def test_test_folder_gives_the_front_ends_features(test_set):
-    clips = labelled.from_test_folder(test_set, LABELS, FRONT_END)
-    np.testing.assert_array_equal(np.bincount(clips.labels), [5, 6, 7, 8])
-    assert clips.names[0] == "_silence_/00000000_nohash_0.wav"
-    assert clips.features.dtype == np.float32
+    examples = labelled.load(LABELS, FRONT_END, TASK, test_set)
+    np.testing.assert_array_equal(np.bincount(examples.labels), [5, 6, 7, 8])
+    assert examples.names[0] == "_silence_/00000000_nohash_0.wav"
+    assert examples.features.dtype == np.float32
     for row in (0, 25):
-        samples = sources.read_samples([test_set / clips.names[row]], FRONT_END)
+        samples = sources.read_samples([test_set / examples.names[row]], FRONT_END)
         want = features(tf.constant(samples[0] / np.float32(32768)), FRONT_END)
-        np.testing.assert_allclose(clips.features[row], want, atol=1e-5)
+        np.testing.assert_allclose(examples.features[row], want, atol=1e-5)
 
 
 def test_records_give_the_validation_set(record_dir):
-    data = DataSettings(words=WORDS)
-    clips = labelled.from_records(record_dir, "validation", LABELS, FRONT_END, data)
-    examples = sources.load(record_dir, "validation", FRONT_END, data)
-    want, labels = pipeline.fixed_set(examples, FRONT_END, data)
-    np.testing.assert_array_equal(clips.features, want)
-    np.testing.assert_array_equal(clips.labels, labels)
+    examples = labelled.load(LABELS, FRONT_END, TASK, data_dir=record_dir)
+    stored = sources.load(record_dir, "validation", FRONT_END, TASK)
+    want, labels = pipeline.fixed_set(stored, FRONT_END, TASK)
+    np.testing.assert_array_equal(examples.features, want)
+    np.testing.assert_array_equal(examples.labels, labels)
     np.testing.assert_array_equal(np.bincount(labels), [2, 2, 10, 10])
 
 
@@ -227,8 +221,8 @@ def test_records_give_the_validation_set(record_dir):
 
 
 @pytest.mark.parametrize("runtime", ["tflite", "tflm"])
-def test_runtimes_reset_between_clips_and_keep_their_order(runtime):
-    """More clips than a block, so that several threads take part."""
+def test_runtimes_reset_between_examples_and_keep_their_order(runtime):
+    """More examples than a block, so that several threads take part."""
     inputs = random_inputs(1, 50, FRONT_END.frames, 40)
     if runtime == "tflite":
         got = interpreter.run(FILE, inputs, "reference")
@@ -274,7 +268,7 @@ def test_an_operator_that_tflm_has_not():
 @given(st.integers(0, len(FILE) - 1))
 def test_a_truncated_model_never_reaches_a_runtime(size):
     with pytest.raises(KwsError, match=r"damaged|not a \.tflite"):
-        runner.input_format(FILE[:size], "m.tflite")
+        formats.ends(FILE[:size], "m.tflite")
 
 
 @pytest.mark.parametrize(
@@ -282,29 +276,43 @@ def test_a_truncated_model_never_reaches_a_runtime(size):
 )
 def test_inputs_of_another_form_are_refused(inputs):
     for runtime in (interpreter, tflm):
-        with pytest.raises(KwsError, match=r"input of the model is \[1, 14, 40\]"):
+        with pytest.raises(KwsError, match=r"input of the model is int8 \[1, 14, 40\]"):
             runtime.run(FILE, inputs)
 
 
 # --- The script.
 
 
+def load(test_set):
+    return labelled.load(LABELS, FRONT_END, TASK, test_set)
+
+
 def expected_decisions(test_set, runtime):
-    clips = labelled.from_test_folder(test_set, LABELS, FRONT_END)
-    integers = np.rint(clips.features / MODEL.input.scale).clip(-128, 127).astype(np.int8)
-    return MODEL.run(integers, runtime).posteriors.argmax(axis=1), clips.labels
+    examples = load(test_set)
+    integers = np.rint(examples.features / MODEL.input.scale).clip(-128, 127).astype(np.int8)
+    return MODEL.run(integers, runtime).posteriors.argmax(axis=1), examples.labels
 
 
-def test_evaluate_a_model(evaluate, model_path, test_set, tmp_path):
-    copy = tmp_path / "copy.json"
-    code, out, _ = evaluate(
-        model_path, "--test-dir", test_set, "--kernels", "reference", "--json", copy
-    )
+def test_a_model_in_no_run_gets_no_files_beside_it(evaluate, model_path, test_set):
+    before = sorted(model_path.parent.iterdir())
+    code, out, _ = evaluate(model_path, "--test-dir", test_set, "--kernels", "reference")
+    decided, truth = expected_decisions(test_set, "tflite")
+    assert code == 0
+    assert f"accuracy: {np.count_nonzero(decided == truth)} of 26" in out
+    assert "written" not in out
+    assert sorted(model_path.parent.iterdir()) == before
+
+
+def test_results_go_where_out_and_json_say(evaluate, model_path, test_set, tmp_path):
+    out, copy = tmp_path / "new", tmp_path / "copy.json"
+    arguments = ("--test-dir", test_set, "--kernels", "reference", "-o", out, "--json", copy)
+    code, text, _ = evaluate(model_path, *arguments)
     assert code == 0
     decided, truth = expected_decisions(test_set, "tflite")
     correct = np.count_nonzero(decided == truth)
-    assert f"accuracy: {correct} of 26" in out
-    written = model_path.with_suffix(".evaluation-tflite-reference.json")
+    written = out / "model.evaluation-tflite-reference.json"
+    assert {path.name for path in out.iterdir()} == {written.name, written.stem + ".png"}
+    assert f"written: {written}, " in text
     report = json.loads(written.read_text())
     assert json.loads(copy.read_text()) == report
     assert (report["correct"], report["n"], report["split"]) == (correct, 26, "test")
@@ -312,17 +320,15 @@ def test_evaluate_a_model(evaluate, model_path, test_set, tmp_path):
     assert report["sha256"] == hashlib.sha256(FILE).hexdigest()
     assert report["data"] == str(test_set)
     assert "--kernels reference" in report["command"]
-    assert written.with_suffix(".png").exists()
 
 
 def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set, tmp_path):
-    output = tmp_path / "new"
     code, out, _ = evaluate(
         *(model_path, "--test-dir", test_set, "--runtime", "tflm"),
-        *("--kernels", "reference", "--output", output),
+        *("--kernels", "reference", "--json", tmp_path / "a.json"),
     )
     assert code == 0
-    report = json.loads((output / f"{model_path.stem}.evaluation-tflm.json").read_text())
+    report = json.loads((tmp_path / "a.json").read_text())
     tflm_decided, truth = expected_decisions(test_set, "tflm")
     lite_decided, _ = expected_decisions(test_set, "tflite")
     assert report["correct"] == np.count_nonzero(tflm_decided == truth)
@@ -332,13 +338,13 @@ def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set
 
 
 def test_evaluate_a_runs_keras_models(evaluate, run, test_set):
-    clips = labelled.from_test_folder(test_set, LABELS, FRONT_END)
+    examples = load(test_set)
     for phase in ("quantized", "float"):
         options = ("--test-dir", test_set, "--runtime", "keras", "--phase", phase)
         code, out, _ = evaluate(run.path, *options)
         assert code == 0
-        decided = run.load_model(phase)(clips.features).numpy().argmax(axis=1)
-        correct = np.count_nonzero(decided == clips.labels)
+        decided = run.load_model(phase)(examples.features).numpy().argmax(axis=1)
+        correct = np.count_nonzero(decided == examples.labels)
         assert f"accuracy: {correct} of 26" in out
         assert json.loads(run.accuracy_file.read_text())[f"keras-{phase}"]["correct"] == correct
 
@@ -346,7 +352,7 @@ def test_evaluate_a_runs_keras_models(evaluate, run, test_set):
 def test_a_run_collects_its_accuracies(evaluate, run, test_set, record_dir):
     save_model(run.path)
     assert evaluate(run.path, "--test-dir", test_set)[0] == 0
-    code, out, _ = evaluate(run.path / "model.tflite", "--records", record_dir)
+    code, out, _ = evaluate(run.path / "model.tflite", "--data-dir", record_dir)
     assert code == 0
     assert " of 24 (" in out
     accuracies = json.loads(run.accuracy_file.read_text())
@@ -354,64 +360,10 @@ def test_a_run_collects_its_accuracies(evaluate, run, test_set, record_dir):
         "tflite": 26,
         "tflite-validation": 24,
     }
-
-
-def wrong_scale(tmp_path):
-    return save_model(tmp_path / "m", scale=MODEL.input.scale * 2)
-
-
-def other_frames(tmp_path):
-    return save_model(tmp_path / "m", front_end=dataclasses.replace(FRONT_END, example_ms=500.0))
-
-
-def not_normalised(tmp_path):
-    return save_model(tmp_path / "m", front_end=FrontEnd(example_ms=300.0))
-
-
-def fewer_labels(tmp_path):
-    return save_model(tmp_path / "m", labels=LABELS[:3])
-
-
-def no_manifest(tmp_path):
-    path = save_model(tmp_path / "m")
-    path.with_suffix(".json").unlink()
-    return path
-
-
-def truncated(tmp_path):
-    return save_model(tmp_path / "m", FILE[:3000])
-
-
-def cut_later(tmp_path):
-    path = save_model(tmp_path / "m")
-    path.write_bytes(FILE[:3000])
-    return path
-
-
-def no_model(tmp_path):
-    path = tmp_path / "model.tflite"
-    path.write_text("this is text")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (wrong_scale, "its manifest says"),
-        (other_frames, "the front end gives int8"),
-        (not_normalised, "lacks its normalisation"),
-        (fewer_labels, "there are 3 labels"),
-        (no_manifest, "manifest .* is missing"),
-        (truncated, "truncated or damaged"),
-        (cut_later, "SHA-256 differs"),
-        (no_model, "not a .tflite file"),
-        (lambda tmp_path: tmp_path / "none.tflite", "cannot read the model"),
-        (lambda tmp_path: tmp_path, "not a run folder"),
-    ],
-)
-def test_a_bad_model_is_one_sentence(evaluate, test_set, tmp_path, make, message):
-    code, _, err = evaluate(make(tmp_path), "--test-dir", test_set)
-    assert_one_sentence(code, err, message)
+    assert (run.path / "evaluation-tflite.png").exists()
+    # The run's own data are in "data", which is not here.
+    code, _, err = evaluate(run.path, "--partition", "validation")
+    assert_one_sentence(code, err, "the data folder data does not exist")
 
 
 def assert_one_sentence(code, err, message):
@@ -427,9 +379,14 @@ def test_bad_data_is_one_sentence(evaluate, model_path, test_set, record_dir, tm
         assert_one_sentence(code, err, message)
 
     fails("does not exist", "--test-dir", tmp_path / "none")
-    fails("does not exist", "--records", tmp_path / "none")
+    fails("does not exist", "--data-dir", tmp_path / "none")
+    fails("give --test-dir one")
+    fails("has no --partition", "--test-dir", test_set, "--partition", "training")
+    fails("give --test-dir one", "--data-dir", record_dir, "--frontend", "c")
     fails("is not a run folder", "--test-dir", test_set, "--runtime", "keras")
-    fails("cannot write", "--test-dir", test_set, "--json", tmp_path / "none" / "a.json")
+    fails("none for a.json does not exist", "--test-dir", test_set, "--json", "none/a.json")
+    (tmp_path / "file").write_text("")
+    fails("cannot write .*file", "--test-dir", test_set, "--out", tmp_path / "file")
     save_wav(test_set / "up" / "ffffffff_nohash_0.wav", 1, channels=2)
     fails("--mix-down", "--test-dir", test_set)
     assert evaluate(model_path, "--test-dir", test_set, "--mix-down")[0] == 0
@@ -441,7 +398,13 @@ def test_bad_data_is_one_sentence(evaluate, model_path, test_set, record_dir, tm
     description = json.loads((record_dir / records.DESCRIPTION).read_text())
     description["log_mel"]["high_hz"] = 8000.0
     (record_dir / records.DESCRIPTION).write_text(json.dumps(description))
-    fails("front end", "--records", record_dir)
+    fails("front end", "--data-dir", record_dir)
+
+
+def test_a_run_without_normalisation_is_refused(evaluate, run, test_set):
+    run.front_end_file.write_text(json.dumps(FrontEnd(example_ms=300.0).to_json()))
+    code, _, err = evaluate(run.path, "--test-dir", test_set, "--runtime", "keras")
+    assert_one_sentence(code, err, "lacks its normalisation constants")
 
 
 def test_help_does_not_import_tensorflow():

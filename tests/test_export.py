@@ -26,12 +26,12 @@ from tflite_micro import runtime
 from kws_tf.deployment import golden, tflm_model
 from kws_tf.deployment.export import export
 from kws_tf.errors import KwsError
-from kws_tf.evaluation.trigger import Trigger
 from kws_tf.frontend.c_frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import front_end
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph
 from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.trigger import Trigger
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "export_micro.py"
 STUB = Path(__file__).parent / "tflm_stub"

@@ -1,87 +1,28 @@
-"""Robustness: the ratio asked is the ratio mixed, the shift asked is the shift, the figures."""
+"""Robustness: the ratio wanted is the ratio mixed, the shift wanted the shift, the figures."""
 
-import hashlib
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import classifier_file, random_model
+from models import classifier_file, random_model, save_model
+from running import run_main
 from tiny_run import write_wav
 
+from kws_tf.audio.levels import active_power
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import evaluate, labelled, robustness
+from kws_tf.evaluation import conditions, evaluate, labelled, robustness
+from kws_tf.evaluation.robustness_result import Robustness, Row
 from kws_tf.frontend.config import FrontEnd
-from kws_tf.tflite.manifest import Manifest
+from kws_tf.settings import DataSettings
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LABELS = ("_silence_", "_unknown_", "up", "down")
 FRONT_END = FrontEnd(example_ms=300.0).normalised([-8.0] * 40, [3.0] * 40)
 RATE = 16000
-WORDS, CLIPS = 15, 20
-
-
-# --- The active level.
-
-
-def literal_active_power(x, rate):
-    """ITU-T P.56, clause 8, as it is written: sample by sample, threshold by threshold."""
-    g, hangover = np.exp(-1 / (0.03 * rate)), round(0.2 * rate)
-    thresholds = 2.0 ** np.arange(-15, 0)
-    activity, since = np.zeros(15), np.full(15, hangover)
-    p = q = 0.0
-    for value in np.abs(x):
-        p = g * p + (1 - g) * value
-        q = g * q + (1 - g) * p
-        reached = q >= thresholds
-        activity += reached | (since < hangover)
-        since = np.where(reached, 0, since + 1)
-    before = None
-    for count, threshold in zip(activity, thresholds, strict=True):
-        if not count:
-            break
-        level = 10 * np.log10(np.sum(x**2) / count)
-        margin = level - 20 * np.log10(threshold)
-        if margin <= 15.9:
-            if before:
-                part = (before[1] - 15.9) / (before[1] - margin)
-                level = before[0] + part * (level - before[0])
-            return 10 ** (level / 10)
-        before = level, margin
-    return 10 ** (before[0] / 10) if before else np.mean(x**2)  # too faint for any threshold
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.floats(-50, 0),
-    st.lists(st.integers(0, 1500), min_size=2, max_size=6),
-)
-def test_active_power_is_that_of_p56(seed, peak_db, lengths):
-    rng = np.random.default_rng(seed)
-    parts = [
-        10 ** (peak_db / 20) * (number % 2) * rng.uniform(-1, 1, length)
-        for number, length in enumerate(lengths)
-    ]
-    x = np.concatenate([*parts, [10 ** (peak_db / 20)]])
-    expected = literal_active_power(x, 4000)
-    np.testing.assert_allclose(robustness.active_power(x[None], 4000), [expected], rtol=1e-6)
-
-
-def test_active_power_of_a_tone_is_its_mean_power_however_long_the_pause():
-    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)
-    paused = np.concatenate([tone, np.zeros(8 * RATE)])
-    for clip in (tone, paused):
-        decibels = 10 * np.log10(robustness.active_power(clip[None], RATE)[0] / np.mean(tone**2))
-        assert abs(decibels) < 0.5  # of the hangover
-
-
-def test_active_power_of_nothing_is_zero():
-    assert robustness.active_power(np.zeros([1, 800]), RATE) == [0]
+WORDS, EXAMPLES = 15, 20
 
 
 # --- Mixing and shifting.
@@ -89,13 +30,13 @@ def test_active_power_of_nothing_is_zero():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-10, 40), st.floats(-60, 0), st.floats(-60, 0))
-def test_the_ratio_asked_is_the_ratio_mixed(seed, snr, speech_db, noise_db):
+def test_the_ratio_wanted_is_the_ratio_mixed(seed, snr, speech_db, noise_db):
     rng = np.random.default_rng(seed)
     speech = 10 ** (speech_db / 20) * rng.uniform(-1, 1, (3, 1600)) * np.hanning(1600)
     noise = 10 ** (noise_db / 20) * rng.uniform(-1, 1, (3, 1600))
     speech, noise = speech.astype(np.float32), noise.astype(np.float32)
-    power = robustness.active_power(speech, RATE)
-    added = robustness.mix(speech, noise, power, snr).astype(np.float64) - speech
+    power = active_power(speech, RATE)
+    added = conditions.mix(speech, noise, power, snr).astype(np.float64) - speech
     assert added.shape == speech.shape
     np.testing.assert_allclose(10 * np.log10(power / np.mean(added**2, axis=1)), snr, atol=0.01)
     correlation = np.sum(added * noise, 1) / np.linalg.norm(added, axis=1)
@@ -105,7 +46,7 @@ def test_the_ratio_asked_is_the_ratio_mixed(seed, snr, speech_db, noise_db):
 @given(st.integers(-30, 30))
 def test_shift_moves_and_fills_with_zeros(offset):
     x = np.arange(1, 63, dtype=np.int16).reshape(2, 31)
-    moved = robustness.shift(x, offset)
+    moved = conditions.shift(x, offset)
     assert moved.dtype == x.dtype
     for position in range(31):
         source = position - offset
@@ -115,7 +56,7 @@ def test_shift_moves_and_fills_with_zeros(offset):
 
 def test_shift_by_zero_is_the_identity():
     x = np.random.default_rng(0).normal(size=(3, 50))
-    np.testing.assert_array_equal(robustness.shift(x, 0), x)
+    np.testing.assert_array_equal(conditions.shift(x, 0), x)
 
 
 # --- The measurement.
@@ -128,18 +69,7 @@ def world(tmp_path_factory):
     rng = np.random.default_rng(0)
     model = random_model(0, units=12, features=40, classes=len(LABELS))
     content = classifier_file(model, FRONT_END.frames)
-    path = folder / "model.tflite"
-    path.write_bytes(content)
-    Manifest(
-        labels=LABELS,
-        front_end=FRONT_END,
-        input_scale=float(model.input.scale),
-        input_bits=8,
-        hidden_units=12,
-        weight_bits=8,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-    ).save(path)
+    save_model(folder / "model.tflite", content, LABELS, FRONT_END, model.input.scale, 12)
     for label in LABELS:
         for number in range(WORDS // 3):
             tone = np.sin(np.arange(4800) * rng.uniform(0.02, 0.6))
@@ -157,18 +87,20 @@ def measure(world):
     subject = evaluate.open_subject(world / "model.tflite", "tflite", "quantized")
 
     def measure(snrs=(), shifts=(), **more):
-        return robustness.measure(subject, world / "test", world / "noise", snrs, shifts, **more)
+        plan = robustness.Plan(snrs, shifts, **more)
+        return robustness.measure(subject.model, world / "test", world / "noise", plan)
 
     return measure
 
 
 def test_what_changes_nothing_gives_the_accuracy_of_evaluate(world, measure):
     subject = evaluate.open_subject(world / "model.tflite", "tflite", "quantized")
-    clips = labelled.from_test_folder(world / "test", LABELS, FRONT_END)
-    expected = evaluate.evaluate(subject, clips).metrics
+    task = DataSettings(words=LABELS[2:])
+    examples = labelled.load(LABELS, FRONT_END, task, world / "test")
+    expected = evaluate.evaluate(subject, examples).metrics
     result = measure([200.0], [0.0])
     (clean,), (words,), (shifted,) = map(result.of, ("clean", "clean words", "shift"))
-    assert (clean.correct, clean.n) == (expected.correct, CLIPS) == (shifted.correct, shifted.n)
+    assert (clean.correct, clean.n) == (expected.correct, EXAMPLES) == (shifted.correct, shifted.n)
     silent = expected.confusion[0]
     assert (words.correct, words.n) == (expected.correct - silent[0], WORDS)
     assert {row.noise: (row.correct, row.n) for row in result.of("noise")} == {
@@ -189,11 +121,11 @@ def test_conditions_reach_the_model(measure, monkeypatch):
     result = measure([20.0, 0.0], [-20.0, 20.0])
     (inputs,) = seen
     counts = [row.n for row in result.rows if row.condition != "clean words"]
-    assert counts == [CLIPS, *[WORDS] * 4, *[CLIPS] * 2]
+    assert counts == [EXAMPLES, *[WORDS] * 4, *[EXAMPLES] * 2]
     clean, *others = np.split(inputs, np.cumsum(counts)[:-1])
     loud, faint = others[1].astype(int), others[0].astype(int)
     assert np.mean(loud) > np.mean(faint) > np.mean(clean[5:])
-    # One hop is 20 ms: the frames within are those of the clean clips, moved by one.
+    # One hop is 20 ms: the frames within are those of the clean examples, moved by one.
     earlier, later = others[-2:]
     np.testing.assert_array_equal(earlier[:, :-2], clean[:, 1:-1])
     np.testing.assert_array_equal(later[:, 2:], clean[:, 1:-1])
@@ -212,14 +144,14 @@ def test_the_limit_is_a_fixed_choice(measure):
 def test_a_recording_that_cannot_be_mixed_is_refused():
     places = np.array([0.0, 0.5, 0.999999])
     recording = np.arange(1, 11, dtype=np.float32)
-    cut = robustness._excerpts(Path("a.wav"), recording, places, 4)
+    cut = conditions.excerpts(Path("a.wav"), recording, places, 4)
     np.testing.assert_array_equal(cut(np.arange(3))[:, 0], [1, 4, 7])
     np.testing.assert_array_equal(cut(np.array([2])), [[7, 8, 9, 10]])
-    with pytest.raises(KwsError, match="shorter than a clip"):
-        robustness._excerpts(Path("a.wav"), recording, places, 11)
+    with pytest.raises(KwsError, match="shorter than an example"):
+        conditions.excerpts(Path("a.wav"), recording, places, 11)
     recording[3:7] = 0
     with pytest.raises(KwsError, match="nothing but zeros"):
-        robustness._excerpts(Path("a.wav"), recording, places, 4)
+        conditions.excerpts(Path("a.wav"), recording, places, 4)
 
 
 def test_noise_alone_is_right_as_silence(world, measure, monkeypatch):
@@ -231,22 +163,22 @@ def test_noise_alone_is_right_as_silence(world, measure, monkeypatch):
     assert [r for r in result.rows if r.condition != "noise alone"] == list(still.rows)
 
     decide = robustness.metrics.decisions
-    heard = []
+    decided = []
 
     def spy(scores):
-        heard.append(decide(scores))
-        return heard[-1]
+        decided.append(decide(scores))
+        return decided[-1]
 
     monkeypatch.setattr(robustness.metrics, "decisions", spy)
     again = measure(alone=30)
     assert [r.correct for r in again.of("noise alone")] == [
-        int((decided == LABELS.index("_silence_")).sum()) for decided in heard[1:3]
+        int((d == LABELS.index("_silence_")).sum()) for d in decided[1:3]
     ]
     assert again.of("noise alone") == rows
 
 
 def row(condition, noise=None, snr=None, ms=0.0, n=10, correct=9):
-    return robustness.Row(condition, noise, snr, ms, n, correct)
+    return Row(condition, noise, snr, ms, n, correct)
 
 
 def test_table():
@@ -262,20 +194,20 @@ def test_table():
         row("shift", ms=-50.0, n=12, correct=3),
         row("shift", ms=0.0, n=12, correct=11),
     ]
-    assert robustness.Robustness(rows, {}).text().splitlines() == [
+    assert Robustness(rows, {}).text().splitlines() == [
         "clean: 11 of 12 (91.67 %)",
         "",
-        "accuracy against signal-to-noise ratio, % of 10 clips of words",
+        "accuracy against signal-to-noise ratio, % of 10 examples of words",
         "dB     clean      20       0",
         "tap    90.00   80.00   50.00",
         "bike   90.00   70.00   40.00",
         "mean   90.00   75.00   45.00",
         "",
-        "noise alone, % of 50 stretches that are heard as silence",
+        "noise alone, % of 50 stretches that are taken for silence",
         "tap    98.00",
         "bike  100.00",
         "",
-        "accuracy against time shift, % of 12 clips",
+        "accuracy against time shift, % of 12 examples",
         "ms      -50       0",
         "      25.00   91.67",
     ]
@@ -285,25 +217,22 @@ def test_table():
 
 
 @pytest.fixture
-def call(world, monkeypatch, capsys):
+def call(world, capsys):
     """Runs scripts/robustness.py; returns exit code, output and errors."""
-    monkeypatch.syspath_prepend(SCRIPTS)
 
     def call(*arguments, model=world / "model.tflite", test=world / "test", noise=world / "noise"):
-        command = ["robustness.py", model, "--test-dir", test, "--noise-dir", noise, *arguments]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / "robustness.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        data = ("--test-dir", test, "--noise-dir", noise)
+        code = run_main(SCRIPTS / "robustness.py", model, *data, *arguments)
+        return code, *capsys.readouterr()
 
     return call
 
 
 def test_script_prints_and_writes(call, tmp_path):
     files = [tmp_path / name for name in ("a.json", "a.svg", "b.svg")]
-    for picture in files[1:]:
+    for plot in files[1:]:
         arguments = ("--snrs", 5, "--shifts", -50, 0, "--alone", 2, "--json", files[0])
-        arguments += ("--plot", picture)
+        arguments += ("--plot", plot)
         code, text, _ = call(*arguments)
         assert code == 0
     assert text.startswith("clean: ")
@@ -328,7 +257,7 @@ def test_script_prints_and_writes(call, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "folders", "message"),
     [
-        (["--shifts", 300], {}, "leaves nothing of a clip"),
+        (["--shifts", 300], {}, "leaves nothing of an example"),
         (["--snrs", "nan"], {}, "finite"),
         (["--snrs", "--shifts", "--alone", 0], {}, "nothing to measure"),
         (["--snrs", "--shifts", "--plot", "a.png"], {}, "no part for noise alone"),

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kws_tf"
 ROOMS = (
-    *("errors", "quiet", "progress", "files", "labels"),
+    *("errors", "checks", "quiet", "progress", "files", "labels"),
     *("frontend", "settings", "presets"),
     *("quantization", "models", "run_folder"),
     *("audio", "synthesis", "data"),

@@ -189,7 +189,7 @@ def test_train_convert_verify(run, audio, call):
     assert exact == [True, True]
     assert "post-training quantization" in text
 
-    code, text, _ = call("evaluate", run, "--records", audio)
+    code, text, _ = call("evaluate", run, "--data-dir", audio)
     assert code == 0
     assert json.loads((run / "accuracy.json").read_text())["tflite-validation"]["n"] == 10
 
@@ -329,7 +329,7 @@ def test_run_with_other_settings(refused, run, audio):
 
 @pytest.mark.parametrize("name", ["convert", "verify", "evaluate"])
 def test_no_run(refused, tmp_path, name):
-    more = ["--records", tmp_path] if name == "evaluate" else []
+    more = ["--data-dir", tmp_path] if name == "evaluate" else []
     assert "not a run folder" in refused(name, tmp_path, *more)
     if name != "evaluate":
         assert "not a run folder" in refused(name, tmp_path / "absent")
@@ -367,7 +367,7 @@ def test_convert_to_a_name_that_is_the_manifests(refused, run):
 def test_evaluate_what_is_no_model(refused, run, audio, content):
     (run / "model.tflite").write_bytes(content)
     shutil.copy(run / "front_end.json", run / "model.json")
-    assert str(run / "model.") in refused("evaluate", run / "model.tflite", "--records", audio)
+    assert str(run / "model.") in refused("evaluate", run / "model.tflite", "--data-dir", audio)
 
 
 def test_verify_before_convert(refused, run):

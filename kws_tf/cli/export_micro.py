@@ -14,18 +14,18 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the folder")
     parser.add_argument(
-        "--clips",
+        "--examples",
         type=Path,
         nargs="+",
-        default=(),
+        default=[],
         metavar="FILE",
-        help="recordings for the golden vectors (WAV or FLAC); generated signals by default",
+        help="recordings for the golden vectors, WAV or FLAC (default: generated signals)",
     )
     options = parser.parse_args()
 
     from kws_tf.deployment.export import export
 
-    result = export(options.model, options.out, options.clips)
+    result = export(options.model, options.out, options.examples)
     print(f"{'part':28}{'flash':>10}{'RAM':>10}")
     for part, flash, ram in result.memory:
         print(f"{part:28}{flash:10}{ram:10}")

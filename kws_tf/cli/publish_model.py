@@ -9,8 +9,12 @@ def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("run", type=Path, help="a run folder, converted and evaluated")
     parser.add_argument("name", help="name of the files, without ending")
-    parser.add_argument("--test-dir", type=Path, required=True, help="test set the sample is from")
-    parser.add_argument("-o", "--output", type=Path, default=Path("tflite_models"), help="folder")
+    parser.add_argument(
+        "--test-dir", type=Path, required=True, metavar="DIR", help="test set the sample is from"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("tflite_models"), metavar="DIR", help="folder"
+    )
     options = parser.parse_args()
 
     from kws_tf.deployment.publish import publish
@@ -18,6 +22,5 @@ def main() -> None:
     from kws_tf.run_folder import open_run
 
     run = open_run(options.run)
-    mix_down = run.data_settings().mix_down
-    clips = labelled.from_test_folder(options.test_dir, run.labels(), run.front_end(), mix_down)
-    print(publish(run, options.output, options.name, clips))
+    examples = labelled.of_run(run, options.test_dir)
+    print(publish(run, options.out, options.name, examples))

@@ -1,6 +1,6 @@
 """Copy what others need of finished runs, to learn from them or to fine-tune them, to a folder.
 
-Of experiments/run.py as well, which takes them as done.
+Runs of experiments/run.py take their results along.
 """
 
 from pathlib import Path
@@ -12,7 +12,12 @@ def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("tflite_models/checkpoints"), help="folder"
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("tflite_models/checkpoints"),
+        metavar="DIR",
+        help="folder",
     )
     options = parser.parse_args()
 
@@ -20,5 +25,4 @@ def main() -> None:
     from kws_tf.run_folder import open_run
 
     for path in options.runs:
-        result = path / "result.json"
-        print(publish_run(open_run(path), options.output, result if result.exists() else None))
+        print(publish_run(open_run(path), options.out))

@@ -160,8 +160,8 @@ def check_sound(samples: np.ndarray, paths: Sequence[Path]) -> None:
     silent = np.flatnonzero(~samples.any(axis=1))
     if len(silent):
         raise KwsError(
-            f"{len(silent):,} of {len(paths):,} recordings of words hold nothing but zeros, such as "
-            f"{paths[silent[0]]}; record them again, or remove them"
+            f"{len(silent):,} of {len(paths):,} recordings of words hold nothing but zeros, "
+            f"such as {paths[silent[0]]}; record them again, or remove them"
         )
 
 

@@ -1,4 +1,4 @@
-"""Golden vectors: clips with what Python computes of them, for the firmware to check itself."""
+"""Golden vectors: examples with what Python computes of them, for firmware to check itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kws_tf.data.sources import read_samples
-from kws_tf.evaluation.labelled import quantize
-from kws_tf.frontend.c_source import c_array
+from kws_tf.frontend.c_source import c_array, c_string
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.tflite import tflm
@@ -16,7 +15,7 @@ from kws_tf.tflite.manifest import Manifest
 
 
 class Golden(NamedTuple):
-    """One clip."""
+    """One example."""
 
     name: str
     samples: np.ndarray
@@ -49,7 +48,7 @@ def make_golden(model: bytes, manifest: Manifest, paths: Sequence[Path] = ()) ->
         generated = signals(manifest.front_end)
         names, samples = list(generated), np.stack(list(generated.values()))
     values = features(samples.astype(np.float32) / np.float32(32768), manifest.front_end).numpy()
-    inputs = quantize(values, manifest)
+    inputs = manifest.quantize(values)
     outputs = tflm.run(model, inputs).outputs[0]
     columns = (names, samples, values, inputs, outputs, outputs.argmax(axis=1))
     return [Golden(*row) for row in zip(*columns, strict=True)]
@@ -72,22 +71,15 @@ def golden_source(golden: Sequence[Golden]) -> str:
     """Returns ``kws_golden_data.c``."""
     parts = ['#include "kws_golden.h"\n']
     rows = []
-    for number, clip in enumerate(golden):
+    for number, example in enumerate(golden):
         for kind, name in (
             ("int16_t", "samples"),
             ("float", "features"),
             ("int8_t", "input"),
             ("int8_t", "output"),
         ):
-            parts.append(c_array(kind, f"{name}_{number}", getattr(clip, name), "static "))
+            parts.append(c_array(kind, f"{name}_{number}", getattr(example, name), "static "))
         arrays = ", ".join(f"{n}_{number}" for n in ("samples", "features", "input", "output"))
-        rows.append(f"    {{{c_string(clip.name)}, {arrays}, {clip.label}}},")
+        rows.append(f"    {{{c_string(example.name)}, {arrays}, {example.label}}},")
     table = ["const kws_golden_t kws_golden[KWS_GOLDEN_EXAMPLES] = {", *rows, "};", ""]
     return "\n".join([*parts, *table])
-
-
-def c_string(text: str) -> str:
-    """Returns a C string literal of any text, UTF-8 in octal escapes."""
-    plain = {ord(c) for c in map(chr, range(32, 127)) if c not in '"\\?'}
-    body = "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode())
-    return f'"{body}"'

@@ -1,32 +1,35 @@
 """Putting a run's model among the committed ones, with all a user needs to judge it."""
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 
 from kws_tf.errors import KwsError
-from kws_tf.evaluation.labelled import LabelledFeatures, quantize
+from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.metrics import decisions
 from kws_tf.files import write_bytes, write_json
 from kws_tf.models.building import save_weights
 from kws_tf.run_folder import RunFolder, by_name, read_json
 from kws_tf.settings import as_json
 from kws_tf.tflite import interpreter, tflm
-from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite import model as models
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
 SAMPLE_EXAMPLES_A_CLASS = 8
+EXPERIMENT_RESULT = "result.json"
+"""What an experiment adds to its run folder; a copy that has it need not be run again."""
 
 
-def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) -> Path:
+def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures) -> Path:
     """Copies a run's model and manifest, with its accuracies and a sample of labelled inputs.
 
     Args:
         run: A converted and evaluated run.
         folder: Where to; such as ``tflite_models``.
         name: Of the files, without ending.
-        clips: A test set; the first clips of each class become the sample.
+        examples: A test set; the first ones of each class become the sample.
 
     Returns:
         The copied model.
@@ -34,36 +37,36 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
     Raises:
         KwsError: If the run is not converted, or its model was not evaluated since.
     """
-    manifest = manifests.load(run.model_file)
+    model = models.load(run.model_file)
+    content, manifest = model.content, model.manifest
     entries = run.accuracies()
     target = Path(folder) / f"{name}.tflite"
     accuracies = {}
     for key in ("tflite", "tflm"):
         entry = entries.get(key, {})
         if entry.get("sha256") == manifest.sha256:
-            command = f"python scripts/evaluate.py {target} --test-dir {Path(clips.source).name}"
+            command = f"kws-tf evaluate {target} --test-dir {Path(examples.source).name}"
             accuracies[key] = {"command": f"{command} --runtime {key}"}
             accuracies[key] |= {field: entry[field] for field in _KEPT if field in entry}
     if len(accuracies) < 2:
         raise KwsError(
-            f"the model of {run.path} has not been evaluated on a test set; run "
-            "scripts/evaluate.py on it, with --runtime tflite and --runtime tflm"
+            f"the model of {run.path} has not been evaluated on a test set; run kws-tf evaluate "
+            "on it, with --runtime tflite and with --runtime tflm"
         )
     settings = _portable_settings(run)
     for place in ("data_dir", "data_digest"):
         settings.pop(place, None)
     chosen = np.concatenate(
         [
-            np.flatnonzero(clips.labels == label)[:SAMPLE_EXAMPLES_A_CLASS]
+            np.flatnonzero(examples.labels == label)[:SAMPLE_EXAMPLES_A_CLASS]
             for label in range(len(manifest.labels))
         ]
     )
-    inputs, labels = quantize(clips.features[chosen], manifest), clips.labels[chosen]
-    content = run.model_file.read_bytes()
+    inputs, labels = manifest.quantize(examples.features[chosen]), examples.labels[chosen]
     details = {
         "accuracy": accuracies,
         "sample": {
-            "clips": len(labels),
+            "examples": len(labels),
             "correct": {
                 "tflite": _correct(interpreter.run(content, inputs), labels),
                 "tflm": _correct(tflm.run(content, inputs), labels),
@@ -73,22 +76,23 @@ def publish(run: RunFolder, folder: Path, name: str, clips: LabelledFeatures) ->
         "settings": settings,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target.with_suffix(".sample.npz"), inputs=inputs, labels=labels)
+    sample = io.BytesIO()
+    np.savez_compressed(sample, inputs=inputs, labels=labels)
+    write_bytes(target.with_suffix(".sample.npz"), sample.getvalue())
     dataclasses.replace(manifest, details=details).save(target)
     write_bytes(target, content)
     return target
 
 
-def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Path:
+def publish_run(run: RunFolder, folder: Path) -> Path:
     """Copies what a run needs to be loaded, learned from and fine-tuned elsewhere.
 
-    That is settings, labels, front end, history and best weights; places on this machine become
-    names.
+    That is settings, labels, front end, history, best weights and, of an experiment, its result;
+    places on this machine become names.
 
     Args:
         run: A finished run.
         folder: Where to; the copy has the run's name.
-        result: The ``result.json`` of an experiment, to go along.
 
     Returns:
         The copy, a run folder.
@@ -102,12 +106,13 @@ def publish_run(run: RunFolder, folder: Path, result: Path | None = None) -> Pat
     done = [row["phase"] for row in run.history()]
     if any(done.count(phase) < number for phase, number in epochs.items()):
         raise KwsError(
-            f"{run.path} is not finished; let scripts/train.py finish (the same command resumes)"
+            f"{run.path} is not finished; let kws-tf train finish (the same command resumes)"
         )
     phases = [phase for phase, number in epochs.items() if number]
     target.path.mkdir(parents=True, exist_ok=True)
     copied = [run.path / "labels.txt", run.front_end_file, run.history_file]
-    for path in copied + ([result] if result else []):
+    result = run.path / EXPERIMENT_RESULT
+    for path in copied + ([result] if result.exists() else []):
         write_bytes(target.path / path.name, path.read_bytes())
     for phase in phases:  # without the optimizer's state, which is twice as large
         save_weights(run.load_model(phase), target.weights_file(phase))

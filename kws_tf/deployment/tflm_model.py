@@ -3,12 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.errors import KwsError
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph
-from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.model import Model
 
 # Method of MicroMutableOpResolver for each builtin op (tensorflow/lite/micro/
 # micro_mutable_op_resolver.h of tflite-micro): the ops a small int8 classifier may be made of.
@@ -61,34 +60,29 @@ class TflmModel(NamedTuple):
     """With ``ARENA_MARGIN``, rounded up."""
 
 
-def inspect(model: bytes, manifest: Manifest) -> TflmModel:
-    """Reads a model and measures its arena.
+def inspect(model: Model) -> TflmModel:
+    """Reads a model's ops and measures its arena.
 
     Raises:
-        KwsError: If the model is damaged, has no fused LSTM, is not int8 at both ends with the
-            shapes and the scale of the manifest, has an op that TFLM has not, or does not run.
+        KwsError: If the model has no fused LSTM, several outputs, or an op that TFLM has not, or
+            does not run.
     """
-    graph = Graph(model)
+    graph = Graph(model.content, str(model.path))
     unknown = sorted(set(graph.names) - set(RESOLVER_METHODS))
     if unknown:
         raise KwsError(
-            f"the model has operators that the firmware does not know ({', '.join(unknown)}); "
-            "convert an LSTM spotter with scripts/convert.py"
+            f"{model.path} has operators that the firmware does not know ({', '.join(unknown)}); "
+            "convert an LSTM spotter with kws-tf convert"
         )
-    front_end = manifest.front_end
-    ends = [graph.tensor(index) for index in (*graph.main.inputs, *graph.main.outputs)]
-    shapes = [[1, front_end.frames, front_end.features], [1, len(manifest.labels)]]
-    if (
-        [list(tensor.shape) for tensor in ends] != shapes
-        or any(tensor.type != schema.TensorType.INT8 for tensor in ends)
-        or graph.scale(graph.main.inputs[0]) != np.float32(manifest.input_scale)
-        or ends[0].quantization.zeroPoint[0] != 0
-    ):
+    if len(model.outputs) != 1:
         raise KwsError(
-            f"the model's input and output are not the int8 {shapes[0]} of scale "
-            f"{manifest.input_scale:g} and int8 {shapes[1]} of its manifest; convert the run anew"
+            f"{model.path} has {len(model.outputs)} outputs and the firmware takes one; convert "
+            "the run anew"
         )
-    used = tflm.run(model, np.zeros(shapes[0], np.int8)).arena_bytes["total"]
+    front_end = model.manifest.front_end
+    shape = (1, front_end.frames, front_end.features)
+    ran = tflm.run(model.content, np.zeros(shape, np.int8), str(model.path))
+    used = ran.arena_bytes["total"]
     wanted = -(-round(used * (1 + ARENA_MARGIN)) // _ARENA_STEP) * _ARENA_STEP
     methods = tuple(RESOLVER_METHODS[name] for name in dict.fromkeys(graph.names))
     return TflmModel(methods, graph.names[-1] == "SOFTMAX", used, wanted)

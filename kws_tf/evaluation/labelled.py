@@ -1,4 +1,4 @@
-"""Labelled features for an evaluation, from a test folder or from log-mel records."""
+"""Labelled examples for an evaluation: a test set of audio, or a partition of training data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.labels import class_names
+from kws_tf.run_folder import RunFolder
 from kws_tf.settings import DataSettings
-from kws_tf.tflite.manifest import Manifest
 
 _BATCH = 128
 
 
 @dataclass(frozen=True)
 class LabelledFeatures:
-    """Clips as a model takes them, with what they are.
+    """Examples as a model takes them, with what they are.
 
     Attributes:
-        features: float32 [clips, frames, features], normalised.
-        labels: int64 [clips], index into the class names.
-        names: Name of each clip.
+        features: float32 [examples, frames, features], normalised.
+        labels: int64 [examples], index into the class names.
+        names: Name of each example.
         source: The folder they come from.
         split: ``test``, ``validation`` or ``training``.
-        samples: int16 [clips, samples] that the features come from; ``None`` for records.
+        samples: int16 [examples, samples] that the features come from; ``None`` for a partition.
     """
 
     features: np.ndarray
@@ -40,23 +40,60 @@ class LabelledFeatures:
     samples: np.ndarray | None = None
 
 
-def from_test_folder(
-    folder: Path, labels: Sequence[str], front_end: FrontEnd, mix_down: bool = False
+def load(
+    labels: Sequence[str],
+    front_end: FrontEnd,
+    settings: DataSettings,
+    test_dir: Path | None = None,
+    data_dir: Path | None = None,
+    partition: str = "validation",
 ) -> LabelledFeatures:
-    """Decodes a test set in the canonical layout, one folder a class.
+    """Loads a test set or, without one, a partition of training data.
 
     Args:
-        folder: Such as ``speech_commands_test_set_v0.02``.
         labels: The model's classes in order.
         front_end: With normalisation constants.
-        mix_down: Mix stereo down instead of refusing it.
+        settings: Of the task: for a test set whether stereo is mixed down, for a partition the
+            same words as well, and the shares of unknown and silent examples.
+        test_dir: Audio in the layout of Speech Commands' test set, one folder a class.
+        data_dir: Log-mel records, or audio in the Speech Commands layout.
+        partition: Of ``data_dir``: ``validation``, the fixed set that training validates on, or
+            the same of ``training``.
 
     Raises:
-        KwsError: If the folder or a class is missing, or a file is damaged or stereo.
+        KwsError: If the front end is not normalised, a folder, a class or a word is missing, or a
+            file is damaged, stereo or of another front end.
     """
-    _check_normalised(front_end)
-    clips = speech_commands.scan_test_set(folder, labels)
-    paths = [path for path, _ in clips]
+    if not front_end.mean:
+        raise KwsError(
+            f"the front end '{front_end.name}' of this model lacks its normalisation constants; "
+            "use the files that training and conversion wrote"
+        )
+    if test_dir:
+        return _from_test_folder(test_dir, labels, front_end, settings.mix_down)
+    return _from_partition(data_dir, partition, labels, front_end, settings)
+
+
+def of_run(
+    run: RunFolder, test_dir: Path | None = None, data_dir: Path | None = None
+) -> LabelledFeatures:
+    """Loads what a run is judged on: a test set, or the validation partition of its data.
+
+    Args:
+        run: The run.
+        test_dir: Audio, one folder a class.
+        data_dir: Where the validation partition comes from; the run's own data if absent.
+
+    Raises:
+        KwsError: If the run's settings are damaged, or as ``load``.
+    """
+    task = (run.labels(), run.front_end(), run.data_settings())
+    return load(*task, test_dir, data_dir or run.data_dir())
+
+
+def _from_test_folder(folder, labels, front_end, mix_down) -> LabelledFeatures:
+    files = speech_commands.scan_test_set(folder, labels)
+    paths = [path for path, _ in files]
     samples = sources.read_samples(paths, front_end, mix_down, "decoding the test set")
     batches = (
         tf.data.Dataset.from_tensor_slices(samples)
@@ -69,7 +106,7 @@ def from_test_folder(
     )
     return LabelledFeatures(
         np.concatenate(list(batches.as_numpy_iterator())),
-        np.array([label for _, label in clips], np.int64),
+        np.array([label for _, label in files], np.int64),
         [str(path.relative_to(folder)) for path in paths],
         str(folder),
         "test",
@@ -77,53 +114,13 @@ def from_test_folder(
     )
 
 
-def from_records(
-    folder: Path, partition: str, labels: Sequence[str], front_end: FrontEnd, settings: DataSettings
-) -> LabelledFeatures:
-    """Makes the fixed set that training validates on, or the same of another partition.
-
-    Args:
-        folder: Log-mel records, or audio in the Speech Commands layout.
-        partition: ``validation`` or ``training``.
-        labels: The model's classes in order.
-        front_end: With normalisation constants.
-        settings: The same words, and the shares of unknown and silent clips.
-
-    Raises:
-        KwsError: If the folder is missing, damaged, of another front end or without a word.
-    """
-    _check_normalised(front_end)
+def _from_partition(folder, partition, labels, front_end, settings) -> LabelledFeatures:
     if class_names(settings.words) != tuple(labels):
         raise KwsError(
             f"the model's classes ({', '.join(labels)}) are not silence, unknown and keywords in "
-            "this order, which records need; give --test-dir a test set instead"
+            "this order, which training data need; give --test-dir a test set instead"
         )
     examples = sources.load(folder, partition, front_end, settings)
     values, truth = pipeline.fixed_set(examples, front_end, settings)
     names = [f"{partition} {number}" for number in range(len(truth))]
     return LabelledFeatures(values, truth, names, str(folder), partition)
-
-
-def _check_normalised(front_end: FrontEnd) -> None:
-    if not front_end.mean:
-        raise KwsError(
-            f"the front end '{front_end.name}' of this model lacks its normalisation constants; "
-            "use the files that training and conversion wrote"
-        )
-
-
-def quantize(values: np.ndarray, manifest: Manifest) -> np.ndarray:
-    """Turns features into the model's int8 input, bit for bit as ``PactQuantizer`` does.
-
-    ``round(x / scale)`` in float32, halves to even, limited to the input's width.
-
-    Args:
-        values: float32 [clips, frames, features].
-        manifest: Gives scale and width of the input.
-
-    Returns:
-        int8, of the same shape.
-    """
-    largest = 2 ** (manifest.input_bits - 1)
-    steps = np.rint(values / np.float32(manifest.input_scale))
-    return np.clip(steps, -largest, largest - 1).astype(np.int8)

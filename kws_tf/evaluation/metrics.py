@@ -1,13 +1,9 @@
-"""Accuracy, confusion matrix, precision and recall. Pure NumPy but for the picture."""
+"""Accuracy, confusion matrix, precision and recall. Pure NumPy."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-from kws_tf.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Metrics:
 
     @property
     def total(self) -> int:
-        """Number of clips, N."""
+        """Number of examples, N."""
         return int(self.confusion.sum())
 
     @property
@@ -44,7 +40,7 @@ class Metrics:
 
     @property
     def recall(self) -> np.ndarray:
-        """Share of a class's clips that are found; NaN where there are none."""
+        """Share of a class's examples that are found; NaN where there are none."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     def to_json(self) -> dict:
@@ -63,12 +59,12 @@ class Metrics:
             "accuracy": self.accuracy,
             "per_class": {
                 label: {
-                    "n": clips,
+                    "n": n,
                     "correct": correct,
                     "precision": None if np.isnan(precision) else precision,
                     "recall": None if np.isnan(recall) else recall,
                 }
-                for label, clips, correct, precision, recall in columns
+                for label, n, correct, precision, recall in columns
             },
             "labels": list(self.labels),
             "confusion": self.confusion.tolist(),
@@ -76,10 +72,10 @@ class Metrics:
 
 
 def decisions(scores: np.ndarray) -> np.ndarray:
-    """Returns the class of the largest score, the first of equal ones, int64 [clips].
+    """Returns the class of the largest score, the first of equal ones, int64 [examples].
 
     Args:
-        scores: [clips, classes]; logits or posteriors, real or integer.
+        scores: [examples, classes]; logits or posteriors, real or integer.
     """
     return np.argmax(scores, axis=1)
 
@@ -88,8 +84,8 @@ def measure(decided: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Me
     """Counts decisions.
 
     Args:
-        decided: int [clips], index into ``labels``.
-        truth: int [clips], index into ``labels``.
+        decided: int [examples], index into ``labels``.
+        truth: int [examples], index into ``labels``.
         labels: The class names.
     """
     confusion = np.zeros((len(labels), len(labels)), np.int64)
@@ -103,16 +99,16 @@ def table(metrics: Metrics) -> str:
     lines = [
         f"accuracy: {metrics.correct:,} of {metrics.total:,} ({100 * metrics.accuracy:.2f} %)",
         "",
-        f"{'class':<{width}} {'clips':>6} {'precision':>10} {'recall':>8}",
+        f"{'class':<{width}} {'examples':>8} {'precision':>10} {'recall':>8}",
     ]
-    for label, clips, precision, recall in zip(
+    for label, n, precision, recall in zip(
         metrics.labels,
         metrics.confusion.sum(axis=1),
         metrics.precision,
         metrics.recall,
         strict=True,
     ):
-        lines.append(f"{label:<{width}} {clips:>6} {_percent(precision):>10} {_percent(recall):>8}")
+        lines.append(f"{label:<{width}} {n:>8} {_percent(precision):>10} {_percent(recall):>8}")
     columns = [max(5, len(label) + 1) for label in metrics.labels]
     lines += ["", "confusion matrix (rows: truth, columns: decision)"]
     header = "".join(f"{n:>{w}}" for n, w in zip(metrics.labels, columns, strict=True))
@@ -121,34 +117,6 @@ def table(metrics: Metrics) -> str:
         cells = "".join(f"{n or '.':>{w}}" for n, w in zip(row.tolist(), columns, strict=True))
         lines.append(f"{label:<{width}}{cells}")
     return "\n".join(lines)
-
-
-def save_plot(metrics: Metrics, path: Path, title: str) -> None:
-    """Writes the confusion matrix as a PNG: counts, coloured by their share of the row."""
-    # Without pyplot: no global state, no display.
-    from matplotlib.figure import Figure
-
-    size = len(metrics.labels)
-    clips = metrics.confusion.sum(axis=1, keepdims=True)
-    share = metrics.confusion / np.maximum(clips, 1)
-    side = 2.5 + 0.5 * size
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(size), metrics.labels, rotation=45, ha="right")
-    axes.set_yticks(range(size), metrics.labels)
-    axes.set_xlabel("decision")
-    axes.set_ylabel("truth")
-    axes.set_title(title, fontsize=10)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    for row, column in np.argwhere(metrics.confusion):
-        colour = "white" if share[row, column] > 0.5 else "black"
-        text = str(metrics.confusion[row, column])
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    write_bytes(path, picture.getvalue())
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

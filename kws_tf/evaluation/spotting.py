@@ -8,13 +8,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from kws_tf.audio import reader
-from kws_tf.evaluation.evaluate import check_scores, checked_model, open_subject
-from kws_tf.evaluation.labelled import quantize
-from kws_tf.evaluation.trigger import Trigger
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.tflite import interpreter
-from kws_tf.tflite.graph import Graph
+from kws_tf.tflite import model as models
+from kws_tf.tflite.trigger import Trigger
 
 
 @dataclass(frozen=True)
@@ -65,26 +63,23 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
     Raises:
         KwsError: If model, manifest or recording cannot be used, or a change is out of range.
     """
-    subject = open_subject(model_path, "tflite", "quantized")
-    manifest, front_end = subject.manifest, subject.front_end
+    model = models.load(model_path)
+    manifest, front_end = model.manifest, model.manifest.front_end
     log_mel, lead = front_end.log_mel, front_end.samples
-    trigger = replace(Trigger.from_manifest(manifest), **changes)
-    model = checked_model(subject)
+    trigger = replace(manifest.trigger, **changes)
     stream, rows, samples = FeatureStream(front_end), [], 0
     silence = np.zeros(lead, np.float32)
     blocks = reader.blocks(recording, log_mel.sample_rate, mix_down)
     for block in chain([silence], blocks, [silence]):
         samples += len(block)
-        rows.append(quantize(stream(block), manifest))
+        rows.append(manifest.quantize(stream(block)))
     windows = sliding_window_view(np.concatenate(rows), front_end.frames, axis=0)
     windows = windows[:: trigger.decision_hops(log_mel)].transpose(0, 2, 1)
-    scores = interpreter.run(model, windows, where=str(subject.file)).outputs[0]
-    check_scores(scores, subject)
+    outputs = interpreter.run(model.content, windows, where=str(model_path)).outputs[0]
     length = (samples - 2 * lead) / log_mel.sample_rate
     found = []
-    for decision, label, score in trigger.detections(
-        _posteriors(scores, model), manifest.labels, log_mel
-    ):
+    posteriors = model.posteriors(outputs)
+    for decision, label, score in trigger.detections(posteriors, manifest.labels, log_mel):
         hops = decision * trigger.decision_hops(log_mel) + front_end.frames - 1
         end = (hops * log_mel.hop_samples + log_mel.window_samples - lead) / log_mel.sample_rate
         found.append((manifest.labels[label], min(end, length), score))
@@ -116,10 +111,3 @@ class FeatureStream:
         values = features(self._held, self._front_end).numpy()
         self._held = self._held[frames * log_mel.hop_samples :]
         return values
-
-
-def _posteriors(scores: np.ndarray, model: bytes) -> np.ndarray:
-    """Returns float32 [decisions, classes] of the model's integers."""
-    graph = Graph(model)
-    scale = graph.tensor(graph.main.outputs[0]).quantization
-    return (scores.astype(np.float32) - scale.zeroPoint[0]) * np.float32(scale.scale[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kws_tf.conversion.convert import convert_run
 from kws_tf.data.locate import test_set_beside
-from kws_tf.evaluation import evaluate, labelled
+from kws_tf.evaluation import evaluate, labelled, results
 from kws_tf.evaluation.evaluate import Evaluation
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.run_folder import RunFolder
@@ -25,19 +25,20 @@ class Summary:
 
     Attributes:
         rows: Name and evaluation of each form of the model.
-        clips: What it was measured on.
+        examples: What it was measured on.
         written: The files to keep.
     """
 
     rows: tuple[tuple[str, Evaluation], ...]
-    clips: LabelledFeatures
+    examples: LabelledFeatures
     written: tuple[Path, ...]
 
     def text(self) -> str:
         """Returns the table to print."""
+        examples = self.examples
         lines = [
-            f"{len(self.clips.labels):,} clips of {self.clips.source} ({self.clips.split}), "
-            "of voices that training has not heard",
+            f"{len(examples.labels):,} examples of {examples.source} ({examples.split}), of voices "
+            "that are not in the training data",
             f"{'model':<20} {'right':>6} {'accuracy':>10}",
         ]
         for name, evaluation in self.rows:
@@ -73,24 +74,16 @@ def convert_and_measure(
     if deploys:
         convert_run(run)
         written = [run.model_file, run.model_file.with_suffix(".json"), *written]
-    clips = _held_out(run, test_dir)
+    examples = labelled.of_run(run, test_dir or test_set_beside(run.data_dir()))
     rows = []
     for name, runtime, phase in _FORMS:
         if not run.weights_file(phase).exists() or (runtime != "keras" and not deploys):
-            continue  # a run without warm-up, or without a converted model
+            continue  # a run without pretraining, or without a converted model
         if runtime not in runtimes:
             continue
         path = run.path if runtime == "keras" else run.model_file
         subject = evaluate.open_subject(path, runtime, phase)
-        evaluation = evaluate.evaluate(subject, clips, runtime, phase=phase)
-        evaluate.save(evaluation, subject, run.path)
+        evaluation = evaluate.evaluate(subject, examples, runtime, phase=phase)
+        results.save(evaluation, subject)
         rows.append((name, evaluation))
-    return Summary(tuple(rows), clips, tuple(written))
-
-
-def _held_out(run: RunFolder, test_dir: Path | None) -> LabelledFeatures:
-    data = run.data_settings()
-    test_set = test_dir or test_set_beside(run.data_dir())
-    if test_set:
-        return labelled.from_test_folder(test_set, run.labels(), run.front_end(), data.mix_down)
-    return labelled.from_records(run.data_dir(), "validation", run.labels(), run.front_end(), data)
+    return Summary(tuple(rows), examples, tuple(written))

@@ -30,11 +30,11 @@ def c_features_int8(samples: np.ndarray, manifest: ModelInput) -> np.ndarray:
     """Computes the model's input as the chip does, by the C front end that is exported.
 
     Args:
-        samples: int16 [clips, samples]; shorter clips are padded with zeros, longer ones cut.
+        samples: int16 [examples, samples]; shorter ones are padded with zeros, longer ones cut.
         manifest: Of the model.
 
     Returns:
-        int8 [clips, frames, features].
+        int8 [examples, frames, features].
 
     Raises:
         KwsError: If the samples are of another type or shape, there is no C compiler, or the
@@ -43,14 +43,14 @@ def c_features_int8(samples: np.ndarray, manifest: ModelInput) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.dtype != np.int16 or samples.ndim != 2:
         raise KwsError(
-            f"the C front end takes int16 samples [clips, samples], not {samples.dtype} "
+            f"the C front end takes int16 samples [examples, samples], not {samples.dtype} "
             f"{list(samples.shape)}"
         )
     library = CFrontEnd(manifest)
     shape = (len(samples), manifest.front_end.frames, manifest.front_end.features)
     features = np.empty(shape, np.int8)
-    for clip, rows in zip(samples, features, strict=True):
-        library.clip(clip, rows)
+    for example, rows in zip(samples, features, strict=True):
+        library.example(example, rows)
     return features
 
 
@@ -76,8 +76,8 @@ class CFrontEnd:
         """Empties the window."""
         self._library.kws_frontend_reset(self._state)
 
-    def clip(self, samples: np.ndarray, rows: np.ndarray) -> None:
-        """Computes a whole clip: int16 [samples] into int8 [frames, features], C-contiguous."""
+    def example(self, samples: np.ndarray, rows: np.ndarray) -> None:
+        """Computes a whole example: int16 [samples] into int8 [frames, features], C-contiguous."""
         samples = np.ascontiguousarray(samples)
         self._library.kws_frontend_example(
             self._state, samples.ctypes.data, ctypes.c_size_t(len(samples)), rows.ctypes.data

@@ -1,4 +1,4 @@
-"""C source text: defines, headers and arrays."""
+"""C source text: defines, headers, strings and arrays."""
 
 import numpy as np
 
@@ -17,6 +17,13 @@ def c_float(value) -> str:
     """Returns a float32 literal that reads back to the same bits."""
     text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
     return f"({text}f)" if text.startswith("-") else f"{text}f"
+
+
+def c_string(text: str) -> str:
+    """Returns a C string literal of any text, UTF-8 in octal escapes."""
+    plain = {ord(c) for c in map(chr, range(32, 127)) if c not in '"\\?'}
+    body = "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode())
+    return f'"{body}"'
 
 
 def c_array(kind: str, name: str, values: np.ndarray, alignment: str = "") -> str:

@@ -3,10 +3,26 @@
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
 
+from kws_tf.checks import is_text, known_fields, number, require, shown
 from kws_tf.errors import KwsError
+
+# Lowest and highest value of each number: enough for any speech, too little to fill the memory.
+_RANGES = {
+    "sample_rate": (1, 192_000),
+    "window_ms": (0, 1000),
+    "hop_ms": (0, 1000),
+    "fft_length": (1, 2**16),
+    "low_hz": (0, 96_000),
+    "high_hz": (0, 96_000),
+    "bands": (1, 1024),
+    "offset": (1e-37, 1e37),
+    "floor": (-1000, 1000),
+    "ceiling": (-1000, 1000),
+    "example_ms": (0, 60_000),
+    "coefficients": (0, 1024),
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,7 @@ class LogMel:
         high_hz: Upper edge of the highest band, Hz.
         bands: Number of triangular HTK-mel bands with unit peak.
         offset: Added to the power before the natural logarithm.
-        floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit picture.
+        floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit spectrogram.
         ceiling: Largest value, nats.
 
     Raises:
@@ -44,11 +60,14 @@ class LogMel:
     ceiling: float = 10.85
 
     def __post_init__(self):
-        _coerce_numbers(self)
-        _require(min(self.sample_rate, self.hop_samples, self.bands) >= 1, "a size is below 1")
-        _require(1 <= self.window_samples <= self.fft_length, "the window exceeds the FFT")
-        _require(0 <= self.low_hz < self.high_hz <= self.sample_rate / 2, "the band edges")
-        _require(self.offset > 0 and self.floor < self.ceiling, "offset, floor or ceiling")
+        _check_numbers(self)
+        require(self.hop_samples >= 1, "the hop is shorter than a sample")
+        require(1 <= self.window_samples <= self.fft_length, "the window does not fit the FFT")
+        require(
+            self.low_hz < self.high_hz <= self.sample_rate / 2,
+            "low_hz is not below high_hz, or high_hz is above half the sample rate",
+        )
+        require(self.floor < self.ceiling, "the floor is not below the ceiling")
 
     @property
     def window_samples(self) -> int:
@@ -96,7 +115,7 @@ class LogMel:
         ] or [f"hop_ms {stored.hop_ms}, of which {self.hop_ms} is no multiple"]
         raise KwsError(
             f"the records were made by another front end ({', '.join(differs)}); "
-            "extract them anew with scripts/extract_features.py"
+            "extract them anew with kws-tf extract-features"
         )
 
 
@@ -126,22 +145,30 @@ class FrontEnd:
     std: tuple[float, ...] = ()
 
     def __post_init__(self):
-        _coerce_numbers(self)
-        _require(self.frames >= 1, "the clip is shorter than the window")
-        _require(0 <= self.coefficients <= self.log_mel.bands, "more coefficients than bands")
+        require(is_text(self.name), f"name is {shown(self.name)}, not a text")
+        require(isinstance(self.log_mel, LogMel), f"log_mel is {shown(self.log_mel)}")
+        _check_numbers(self)
+        require(self.frames >= 1, "an example is shorter than the window")
+        require(self.coefficients <= self.log_mel.bands, "there are more coefficients than bands")
         lengths = {len(self.mean), len(self.std)}
-        _require(lengths in ({0}, {self.features}), f"not {self.features} means and deviations")
-        _require(all(map(math.isfinite, self.mean + self.std)), "a mean or deviation")
-        _require(all(value > 0 for value in self.std), "a deviation is not positive")
+        require(
+            lengths in ({0}, {self.features}),
+            f"there are not {self.features} means and deviations",
+        )
+        # The bounds of float32, in which the features are computed.
+        for entry, low in (("mean", -1e37), ("std", 1e-37)):
+            values = getattr(self, entry)
+            values = tuple(number(f"a value of {entry}", v, float, low, 1e37) for v in values)
+            object.__setattr__(self, entry, values)
 
     @property
     def samples(self) -> int:
-        """Samples in a clip."""
+        """Samples in an example."""
         return round(self.example_ms * self.log_mel.sample_rate / 1000)
 
     @property
     def frames(self) -> int:
-        """Frames in a clip."""
+        """Frames in an example."""
         return self.log_mel.frames(self.samples)
 
     @property
@@ -160,38 +187,55 @@ class FrontEnd:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict) -> "FrontEnd":
-        """Restores a front end from ``to_json``.
+    def parse(cls, values) -> "FrontEnd":
+        """Restores a front end from ``to_json``, also of version 0.1.
 
         Raises:
-            KwsError: If fields are missing, unknown or contradict each other.
+            ValueError: If fields are missing, unknown, of another type or out of their range, or
+                contradict each other.
         """
+        values = dict(known_fields(cls, values, ("clip_ms",)))
+        if "clip_ms" in values and "example_ms" not in values:  # as version 0.1 wrote it
+            values["example_ms"] = values.pop("clip_ms")
+        missing = {"log_mel", "mean", "std"} - set(values)
+        require(not missing, f"it has no {', '.join(sorted(missing))}")
         try:
-            values = dict(values)
-            if "clip_ms" in values:  # as version 0.1 wrote it
-                values["example_ms"] = values.pop("clip_ms")
-            log_mel = LogMel(**values.pop("log_mel"))
+            log_mel = LogMel(**known_fields(LogMel, values.pop("log_mel")))
             mean, std = tuple(values.pop("mean")), tuple(values.pop("std"))
             return cls(log_mel=log_mel, mean=mean, std=std, **values)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (TypeError, OverflowError) as error:
+            raise ValueError(str(error)) from error
+
+    @classmethod
+    def from_json(cls, values, where: str = "this") -> "FrontEnd":
+        """Restores a front end from ``to_json``, also of version 0.1.
+
+        Args:
+            values: What was read.
+            where: What to call it in errors.
+
+        Raises:
+            KwsError: As ``parse``.
+        """
+        try:
+            return cls.parse(values)
+        except ValueError as error:
             raise KwsError(
-                f"this is not a front-end description ({error}); "
+                f"{where} is not a front-end description ({error}); "
                 "use the JSON that training or conversion wrote"
             ) from error
 
 
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(f"bad value: {what}")
+def _check_numbers(config) -> None:
+    """Checks numbers' types and ranges; makes 10 the 10.0 of a float field.
 
-
-def _coerce_numbers(config) -> None:
-    """Makes 10 the 10.0 of a float field, so that equal constants have one fingerprint."""
+    Equal constants thus have one fingerprint.
+    """
     for entry in dataclasses.fields(config):
-        value, kind = getattr(config, entry.name), entry.type
-        if kind in (int, float):
-            _require(math.isfinite(value) and kind(value) == value, f"{entry.name} {value}")
-            object.__setattr__(config, entry.name, kind(value))
+        if entry.name in _RANGES:
+            value = getattr(config, entry.name)
+            value = number(entry.name, value, entry.type, *_RANGES[entry.name])
+            object.__setattr__(config, entry.name, value)
 
 
 def _float32(value) -> float:

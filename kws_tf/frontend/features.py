@@ -88,7 +88,7 @@ def features_from_log_mel(log_values: tf.Tensor, front_end: FrontEnd) -> tf.Tens
 
 
 def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Turns clips into the model's (float) input.
+    """Turns examples into the model's (float) input.
 
     Args:
         samples: float32 [..., front_end.samples] in [-1, 1).

@@ -1,4 +1,4 @@
-"""Figures as inline SVG that takes its colours and its font from the page around it."""
+"""Plots as inline SVG that takes its colours and its font from the page around it."""
 
 import io
 import re

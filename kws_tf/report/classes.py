@@ -1,4 +1,4 @@
-"""Accuracy for each class, with examples of its clips as spectrograms."""
+"""Accuracy for each class, with some of its examples as spectrograms."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ def classes(decisions: Decisions) -> list[dict]:
     """Describes each class.
 
     Returns:
-        ``name``, ``clips``, ``correct``, ``recall`` and ``precision`` (``None`` if undefined),
+        ``name``, ``n``, ``correct``, ``recall`` and ``precision`` (``None`` if undefined),
         ``mistaken_for`` (pairs of class and count, most frequent first) and ``examples``: the
         most and the least certain right decision and the most certain wrong ones.
     """
@@ -29,38 +29,38 @@ def classes(decisions: Decisions) -> list[dict]:
         result.append(
             {
                 "name": label,
-                "clips": numbers["n"],
+                "n": numbers["n"],
                 "correct": numbers["correct"],
                 "recall": numbers["recall"],
                 "precision": numbers["precision"],
                 "mistaken_for": [(name, n) for name, n in wrong if n and name != label],
-                "examples": [_example(decisions, clip) for clip in _examples(decisions, index)],
+                "examples": [_shown(decisions, position) for position in _chosen(decisions, index)],
             }
         )
     return result
 
 
-def _examples(decisions: Decisions, index: int) -> list[int]:
+def _chosen(decisions: Decisions, index: int) -> list[int]:
     certainty, decided = decisions.posteriors.max(axis=1), decisions.decided
     order = np.argsort(-certainty, kind="stable")
-    order = order[decisions.clips.labels[order] == index]
+    order = order[decisions.examples.labels[order] == index]
     right, wrong = order[decided[order] == index], order[decided[order] != index]
     ends = [right[0], right[-1]] if len(right) > 1 else list(right)
-    return [int(clip) for clip in [*ends, *wrong[:_MISTAKES]]]
+    return [int(position) for position in [*ends, *wrong[:_MISTAKES]]]
 
 
-def _example(decisions: Decisions, clip: int) -> dict:
-    decided = int(decisions.decided[clip])
+def _shown(decisions: Decisions, position: int) -> dict:
+    examples, decided = decisions.examples, int(decisions.decided[position])
     return {
-        "clip": decisions.clips.names[clip],
+        "name": examples.names[position],
         "decided": decisions.metrics.labels[decided],
-        "right": decided == decisions.clips.labels[clip],
-        "posterior": float(decisions.posteriors[clip, decided]),
-        "picture": _picture(decisions.clips.features[clip]),
+        "right": decided == examples.labels[position],
+        "posterior": float(decisions.posteriors[position, decided]),
+        "image": _image(examples.features[position]),
     }
 
 
-def _picture(features: np.ndarray) -> str:
+def _image(features: np.ndarray) -> str:
     """Returns features [frames, features] as a PNG's data URI: time rightwards, bands upwards."""
     from matplotlib.image import imsave
 

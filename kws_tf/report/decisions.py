@@ -1,15 +1,15 @@
-"""What the run's model decides on labelled clips."""
+"""What the run's model decides on labelled examples."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from kws_tf.evaluation import metrics
-from kws_tf.evaluation.labelled import LabelledFeatures, quantize
+from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.metrics import Metrics
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite import interpreter
-from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite import model as models
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,19 @@ class Decisions:
 
     Attributes:
         model: Which model, in words.
-        clips: What it decided on.
-        posteriors: [clips, classes], in [0, 1].
+        examples: What it decided on.
+        posteriors: [examples, classes], in [0, 1].
         metrics: The decisions counted.
     """
 
     model: str
-    clips: LabelledFeatures
+    examples: LabelledFeatures
     posteriors: np.ndarray
     metrics: Metrics
 
     @property
     def decided(self) -> np.ndarray:
-        """The decisions, int64 [clips]."""
+        """The decisions, int64 [examples]."""
         return metrics.decisions(self.posteriors)
 
     def mistakes(self, number: int = 10) -> list[tuple[str, str, int]]:
@@ -41,26 +41,26 @@ class Decisions:
         return sorted(rows, key=lambda row: -row[2])[:number]
 
 
-def decide(run: RunFolder, model, clips: LabelledFeatures) -> Decisions:
+def decide(run: RunFolder, model, examples: LabelledFeatures) -> Decisions:
     """Runs the converted model under TFLite or, before conversion, the quantized Keras model.
 
     Args:
         run: The run.
         model: Its quantized Keras model.
-        clips: Of the run's labels and front end.
+        examples: Of the run's labels and front end.
 
     Raises:
         KwsError: If the converted model is damaged or not the one that its manifest describes.
     """
     if run.model_file.exists():
-        name, file = "TFLite int8", run.model_file
-        inputs = quantize(clips.features, manifests.load(file))
-        outputs = interpreter.run(file.read_bytes(), inputs, where=str(file)).outputs[0]
-        posteriors = (outputs.astype(np.float32) + 128) / 256  # softmax's fixed format
+        name, converted = "TFLite int8", models.load(run.model_file)
+        inputs = converted.manifest.quantize(examples.features)
+        ran = interpreter.run(converted.content, inputs, where=str(converted.path))
+        posteriors = converted.posteriors(ran.outputs[0])
     else:
         name = "fake-quant Keras"
-        logits = model.predict(clips.features, batch_size=256, verbose=0)
+        logits = model.predict(examples.features, batch_size=256, verbose=0)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         posteriors = exponentials / exponentials.sum(axis=1, keepdims=True)
-    counted = metrics.measure(metrics.decisions(posteriors), clips.labels, run.labels())
-    return Decisions(name, clips, posteriors, counted)
+    counted = metrics.measure(metrics.decisions(posteriors), examples.labels, run.labels())
+    return Decisions(name, examples, posteriors, counted)

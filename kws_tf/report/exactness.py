@@ -13,12 +13,12 @@ def tables(proof: dict) -> dict:
         ``data``: what it was measured on; ``stages``: a row each, compared with TFLite Micro;
         ``pairs``: all pairs; ``tensors`` and ``checks``. Cells are text.
     """
-    clips, pairs = proof["clips"], proof["pairs"]
+    examples, pairs = proof["examples"], proof["pairs"]
     against_last = {pair["first"]: _differences(pair) for pair in pairs if pair["second"] == _LAST}
     return {
-        "data": f"{clips:,} clips of {proof['data']} ({proof['split']})",
+        "data": f"{examples:,} examples of {proof['data']} ({proof['split']})",
         "stages": [
-            [name, f"{right:,}", _percent(right / clips), *against_last.get(name, ["–"] * 5)]
+            [name, f"{right:,}", _percent(right / examples), *against_last.get(name, ["–"] * 5)]
             for name, right in proof["correct"].items()
         ],
         "pairs": [[f"{p['first']} / {p['second']}", *_differences(p)] for p in pairs],

@@ -14,7 +14,7 @@ def histograms(signals: Sequence[Signal]) -> list[dict]:
     """Draws a histogram a signal.
 
     Returns:
-        Figures with ``title``, ``svg`` and ``text``.
+        Plots with ``title``, ``svg`` and ``text``.
     """
     return [_histogram(signal) for signal in signals]
 

@@ -17,7 +17,7 @@ _SKIPPED = 8
 
 
 def load(run: RunFolder) -> list[dict]:
-    """Reads the history, a row an epoch, both phases in order.
+    """Reads the history, a row per epoch, both phases in order.
 
     Raises:
         KwsError: If it is missing, empty or damaged.
@@ -44,10 +44,10 @@ def learning_curves(rows: list[dict]) -> list[dict]:
     """Draws accuracy and loss over the epochs of both phases.
 
     Returns:
-        Figures with ``title`` and ``svg``.
+        Plots with ``title`` and ``svg``.
     """
     best = best_epoch(rows, "quantized")
-    figures = []
+    plots = []
     for what, unit, factor, ends in (
         ("accuracy", "accuracy, %", 100, (_SKIPPED, 100)),
         ("loss", "loss", 1, (0, 100 - _SKIPPED)),
@@ -73,15 +73,15 @@ def learning_curves(rows: list[dict]) -> list[dict]:
             axes.legend(loc="best")
 
         svg = charts.chart(draw, f"learning-{what}", alt)
-        figures.append({"title": what.capitalize(), "svg": svg})
-    return figures
+        plots.append({"title": what.capitalize(), "svg": svg})
+    return plots
 
 
 def clip_curves(rows: list[dict]) -> list[dict]:
     """Draws every clip over the quantized epochs, those of the gates of a matrix together.
 
     Returns:
-        Figures with ``title``, ``svg`` and ``text``.
+        Plots with ``title``, ``svg`` and ``text``.
     """
     rows = [row for row in rows if row["phase"] == "quantized"]
     best = best_epoch(rows, "quantized")
@@ -90,7 +90,7 @@ def clip_curves(rows: list[dict]) -> list[dict]:
         if name.startswith("clip/"):
             label, gate = title(name.removeprefix("clip/"))
             groups[label][gate] = [row.get(name, math.nan) for row in rows]
-    figures = []
+    plots = []
     for number, (label, columns) in enumerate(groups.items()):
         changes = [
             f"{gate} {values[0]:.3g} → {values[best]:.3g}".strip()
@@ -107,8 +107,8 @@ def clip_curves(rows: list[dict]) -> list[dict]:
                 axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1.6)
 
         svg = charts.chart(draw, f"clips-{number}", f"clip of {label} by epoch: {text}", 3.0, 2.0)
-        figures.append({"title": label, "svg": svg, "text": text})
-    return figures
+        plots.append({"title": label, "svg": svg, "text": text})
+    return plots
 
 
 def _lines(axes, columns: dict[str, list[float]]) -> None:

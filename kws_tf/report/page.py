@@ -15,9 +15,9 @@ from kws_tf.report.damage import damage_named
 from kws_tf.report.decisions import decide
 from kws_tf.run_folder import RunFolder
 
-#: Clips that the model decides on at most; a larger set is sampled.
-CLIPS = 5000
-#: Of these, clips whose activations go into the histograms.
+#: Examples that the model decides on at most; a larger set is sampled.
+EXAMPLES = 5000
+#: Of these, examples whose activations go into the histograms.
 ACTIVATION_EXAMPLES = 128
 
 
@@ -25,16 +25,16 @@ def build(
     run: RunFolder,
     test_dir: Path | None = None,
     data_dir: Path | None = None,
-    limit: int = CLIPS,
+    limit: int = EXAMPLES,
 ) -> str:
     """Makes the page.
 
     Args:
         run: A run whose training is finished; what evaluation and verifier have written in it
             is shown as well.
-        test_dir: A test set to show decisions and activations on; if absent, validation clips.
-        data_dir: Where those come from; the run's own data if absent.
-        limit: Greatest number of clips that are run.
+        test_dir: A test set to show decisions and activations on; if absent, the validation set.
+        data_dir: Where that comes from; the run's own data if absent.
+        limit: Largest number of examples that are run.
 
     Returns:
         HTML that needs nothing from outside.
@@ -43,62 +43,73 @@ def build(
         KwsError: If the run is unfinished, or a file of it or the data is missing or damaged.
     """
     if limit < 1:
-        raise KwsError(f"--clips {limit} is out of range; choose 1 or more")
+        raise KwsError(f"--examples {limit} is out of range; choose 1 or more")
     model = run.load_model("quantized")
     rows = history.load(run)
-    proof = measured.read_proof(run)
-    headline = measured.headline(run, proof)
-    verify = measured.command("verify", run)
-    with damage_named(run.path / "verify.json", f"repeat {verify}"):
-        tables = exactness.tables(proof) if proof else None
-    clips = _clips(run, test_dir, data_dir, limit)
-    decisions = decide(run, model, clips)
-    chosen = np.linspace(0, len(clips.labels) - 1, ACTIVATION_EXAMPLES).astype(int)
-    chosen = np.unique(chosen)
-    seen = signals.observe(model, clips.features[chosen])
-    best = {phase: history.best_epoch(rows, phase) for phase in ("float", "quantized")}
+    # What was measured before the examples are run, which takes a while.
+    shown = _of_training(run, rows) | _of_measurements(run)
+    examples = _sample(labelled.of_run(run, test_dir, data_dir), limit)
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=folder, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("page.html.j2").render(
-        name=run.path.resolve().name,
-        words=run.data_settings().words,
-        train=run.train_settings(),
-        front_end=run.front_end(),
-        summary=_summary(run, rows, best),
-        settings=_settings(run),
-        headline=headline,
-        rows=rows,
-        best=best,
-        learning=history.learning_curves(rows),
-        clip_curves=history.clip_curves(rows),
-        weights=histograms.histograms([s for s in seen if s.is_weight]),
-        activations=histograms.histograms([s for s in seen if not s.is_weight]),
-        activation_clips=len(chosen),
-        exactness=tables,
-        convert_command=measured.command("convert", run),
-        verify_command=verify,
-        decisions=decisions,
-        mistakes=decisions.mistakes(),
-        classes=classes.classes(decisions),
-    )
+    template = environment.get_template("page.html.j2")
+    return template.render(shown | _of_examples(run, model, examples))
 
 
-def _clips(run, test_dir, data_dir, limit) -> LabelledFeatures:
-    settings = run.data_settings()
-    task = (run.labels(), run.front_end())
-    if test_dir:
-        clips = labelled.from_test_folder(test_dir, *task, settings.mix_down)
-    else:
-        data_dir = data_dir or run.data_dir()
-        clips = labelled.from_records(data_dir, "validation", *task, settings)
-    if len(clips.labels) <= limit:
-        return clips
-    chosen = np.sort(np.random.default_rng(0).permutation(len(clips.labels))[:limit])
-    names = [clips.names[index] for index in chosen]
+def _of_training(run: RunFolder, rows: list[dict]) -> dict:
+    """Returns the template's variables on settings and history."""
+    best = {phase: history.best_epoch(rows, phase) for phase in ("float", "quantized")}
+    return {
+        "name": run.path.resolve().name,
+        "words": run.data_settings().words,
+        "train": run.train_settings(),
+        "front_end": run.front_end(),
+        "summary": _summary(run, rows, best),
+        "settings": _settings(run),
+        "best": best,
+        "learning": history.learning_curves(rows),
+        "clip_curves": history.clip_curves(rows),
+    }
+
+
+def _of_measurements(run: RunFolder) -> dict:
+    """Returns the template's variables on what evaluation and verifier wrote."""
+    proof, verify = measured.read_proof(run), measured.command("verify", run)
+    with damage_named(run.path / "verify.json", f"repeat {verify}"):
+        tables = exactness.tables(proof) if proof else None
+    return {
+        "headline": measured.headline(run, proof),
+        "exactness": tables,
+        "convert_command": measured.command("convert", run),
+        "verify_command": verify,
+    }
+
+
+def _of_examples(run: RunFolder, model, examples: LabelledFeatures) -> dict:
+    """Returns the template's variables on decisions and activations."""
+    decisions = decide(run, model, examples)
+    chosen = np.linspace(0, len(examples.labels) - 1, ACTIVATION_EXAMPLES).astype(int)
+    chosen = np.unique(chosen)
+    seen = signals.observe(model, examples.features[chosen])
+    return {
+        "decisions": decisions,
+        "mistakes": decisions.mistakes(),
+        "classes": classes.classes(decisions),
+        "weights": histograms.histograms([s for s in seen if s.is_weight]),
+        "activations": histograms.histograms([s for s in seen if not s.is_weight]),
+        "activation_examples": len(chosen),
+    }
+
+
+def _sample(examples: LabelledFeatures, limit: int) -> LabelledFeatures:
+    """Draws examples where there are more than ``limit``."""
+    if len(examples.labels) <= limit:
+        return examples
+    chosen = np.sort(np.random.default_rng(0).permutation(len(examples.labels))[:limit])
+    names = [examples.names[index] for index in chosen]
     return dataclasses.replace(
-        clips, features=clips.features[chosen], labels=clips.labels[chosen], names=names
+        examples, features=examples.features[chosen], labels=examples.labels[chosen], names=names
     )
 
 
@@ -117,7 +128,7 @@ def _summary(run: RunFolder, rows: list[dict], best: dict) -> dict[str, str]:
         "profile": f"{train.profile}, clips {'trained (PACT)' if train.pact else 'fixed'}",
         "bits": bits,
         "front end": f"{front_end.name}, {front_end.frames} × {front_end.features} features",
-        "epochs": f"{epochs}, of {rows[-1]['clips']:,} clips",
+        "epochs": f"{epochs}, of {rows[-1]['examples']:,} examples",
         "seed": str(train.seed),
         "training": f"{sum(row['seconds'] for row in rows) / 60:.0f} minutes",
         "validation": f"{accuracy} in quantized epoch {kept['epoch'] + 1}, whose weights were kept",

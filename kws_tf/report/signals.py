@@ -64,11 +64,11 @@ def title(name: str) -> tuple[str, str]:
 
 
 def observe(model, features: np.ndarray) -> list[Signal]:
-    """Runs clips through a quantized spotter and collects what its quantizers are given.
+    """Runs examples through a quantized spotter and collects what its quantizers are given.
 
     Args:
         model: A quantized spotter; its layers go on observing, so load one for this.
-        features: float32 [clips, frames, features].
+        features: float32 [examples, frames, features].
 
     Returns:
         Weights and activations in the order of the computation; without sigmoid and tanh in

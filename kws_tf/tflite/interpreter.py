@@ -17,11 +17,11 @@ KERNELS = {
 def run(
     model: bytes, inputs: np.ndarray, kernels: str = "default", where: str = "the model"
 ) -> Outputs:
-    """Runs a model over clips, each from a zeroed state.
+    """Runs a model over examples, each from a zeroed state.
 
     Args:
         model: The .tflite file's content.
-        inputs: int8 [clips, frames, features].
+        inputs: int8 [examples, frames, features].
         kernels: ``default`` or ``reference``.
         where: What to call the model in errors.
 
@@ -43,9 +43,9 @@ def run(
         source = interpreter.get_input_details()[0]["index"]
         targets = [detail["index"] for detail in interpreter.get_output_details()]
 
-        def step(clip):
+        def step(example):
             interpreter.reset_all_variables()
-            interpreter.set_tensor(source, clip)
+            interpreter.set_tensor(source, example)
             seconds = runner.timed(interpreter.invoke)
             return [interpreter.get_tensor(target) for target in targets], seconds
 

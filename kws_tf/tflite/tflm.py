@@ -7,7 +7,7 @@ from tflite_micro import runtime
 
 from kws_tf.errors import KwsError
 from kws_tf.quiet import captured_stderr
-from kws_tf.tflite import runner
+from kws_tf.tflite import formats, runner
 from kws_tf.tflite.runner import Outputs
 
 # TFLM aborts the process when the arena is too small, so it gets plenty; what the model uses of
@@ -17,11 +17,11 @@ _ARENA_LINE = re.compile(r"Arena allocation (\w+) (\d+) bytes|'(.+?)' used (\d+)
 
 
 def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> Outputs:
-    """Runs a model over clips, each from a zeroed state.
+    """Runs a model over examples, each from a zeroed state.
 
     Args:
         model: The .tflite file's content.
-        inputs: int8 [clips, frames, features].
+        inputs: int8 [examples, frames, features].
         where: What to call the model in errors.
 
     Returns:
@@ -33,14 +33,15 @@ def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> Outputs:
     """
     runner.check_inputs(model, inputs, where)
     arena = arena_bytes(model, inputs[:1], where)
+    count = len(formats.ends(model, where).outputs)
 
     def open_interpreter():
         interpreter = _interpreter(model)
-        outputs = range(_count_outputs(model))
+        outputs = range(count)
 
-        def step(clip):
+        def step(example):
             interpreter.reset()
-            interpreter.set_input(clip, 0)
+            interpreter.set_input(example, 0)
             seconds = runner.timed(interpreter.invoke)
             return [interpreter.get_output(index) for index in outputs], seconds
 
@@ -54,16 +55,12 @@ def _interpreter(model: bytes):
     return runtime.Interpreter.from_bytes(model, arena_size=size)
 
 
-def _count_outputs(model: bytes) -> int:
-    return len(runtime.convert_bytearray_to_object(model).subgraphs[0].outputs)
-
-
-def arena_bytes(model: bytes, clip: np.ndarray, where: str = "the model") -> dict[str, int]:
-    """Measures the arena: runs a clip and reads the allocation records that TFLM prints.
+def arena_bytes(model: bytes, example: np.ndarray, where: str = "the model") -> dict[str, int]:
+    """Measures the arena: runs an example and reads the allocation records that TFLM prints.
 
     Args:
         model: The .tflite file's content.
-        clip: int8 [1, frames, features].
+        example: int8 [1, frames, features].
         where: What to call the model in errors.
 
     Returns:
@@ -75,7 +72,7 @@ def arena_bytes(model: bytes, clip: np.ndarray, where: str = "the model") -> dic
     with captured_stderr() as text:
         try:
             interpreter = _interpreter(model)
-            interpreter.set_input(clip, 0)
+            interpreter.set_input(example, 0)
             interpreter.invoke()
             interpreter.print_allocations()
             failure = None

@@ -1,6 +1,6 @@
 /* Drives the front end through everything a microphone or a caller may do; built with sanitizers.
- * With LIBFUZZER the inputs come from a fuzzer, else from a fixed generator. Clips in raw 16-bit
- * files named on the command line are run as well. */
+ * With LIBFUZZER the inputs come from a fuzzer, else from a fixed generator. Recordings in raw
+ * 16-bit files named on the command line are run as well. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +18,11 @@ static uint32_t chance(uint32_t below) {
 /* Both ways of the API, in exactly sized heap blocks so that the sanitizer sees each overrun. */
 static void run(const int16_t *samples, size_t count) {
   kws_frontend_t *frontend = malloc(sizeof *frontend);
-  int8_t *clip = malloc(KWS_FRAMES * KWS_FEATURES), *row = malloc(KWS_FEATURES);
+  int8_t *whole = malloc(KWS_FRAMES * KWS_FEATURES), *row = malloc(KWS_FEATURES);
   int16_t *exact = malloc(count ? count * sizeof *exact : 1);
-  if (!frontend || !clip || !row || !exact) abort();
+  if (!frontend || !whole || !row || !exact) abort();
   if (count) memcpy(exact, samples, count * sizeof *exact);
-  kws_frontend_example(frontend, count ? exact : NULL, count, clip);
+  kws_frontend_example(frontend, count ? exact : NULL, count, whole);
   kws_frontend_reset(frontend);
   size_t rows = 0;
   for (size_t start = 0; start < count;) {
@@ -31,7 +31,7 @@ static void run(const int16_t *samples, size_t count) {
     start += kws_frontend_feed(frontend, exact + start, piece);
     while (kws_frontend_row(frontend, row)) {
       if (rows < KWS_FRAMES && start <= KWS_EXAMPLE_SAMPLES &&
-          memcmp(row, clip + rows * KWS_FEATURES, KWS_FEATURES) != 0) {
+          memcmp(row, whole + rows * KWS_FEATURES, KWS_FEATURES) != 0) {
         fprintf(stderr, "row %u of %u samples differs\n", (unsigned)rows, (unsigned)count);
         abort();
       }
@@ -40,7 +40,7 @@ static void run(const int16_t *samples, size_t count) {
   }
   if (rows != (count < KWS_WINDOW ? 0 : 1 + (count - KWS_WINDOW) / KWS_HOP)) abort();
   free(frontend);
-  free(clip);
+  free(whole);
   free(row);
   free(exact);
 }

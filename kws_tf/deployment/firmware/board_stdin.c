@@ -1,5 +1,5 @@
 /* A board for trying things on a PC: raw 16-bit samples from standard input, words to standard
- * output. For example: sox clip.wav -t s16 -r 16000 -c 1 - | ./kws_microphone */
+ * output. For example: sox recording.wav -t s16 -r 16000 -c 1 - | ./kws_microphone */
 #include <stdio.h>
 
 #include "kws_board.h"

@@ -50,7 +50,7 @@ class KeywordSpotter {
   // KWS_FRAMES frames. `detection` gets the last keyword triggered within these samples, or -1.
   Status Feed(const int16_t* samples, size_t count, Detection* detection);
 
-  // Decides on one clip, without smoothing and trigger; read the result from posteriors().
+  // Decides on one example, without smoothing and trigger; read the result from posteriors().
   Status ClassifyExample(const int16_t* samples, size_t count);
 
   // Decides on KWS_FRAMES * KWS_FEATURES values of model input.

@@ -1,4 +1,5 @@
-/* Golden vectors: clips with what Python computes of them, and the check of a build against it. */
+/* Golden vectors: examples with what Python computes of them, and the check of a build against
+ * it. */
 #ifndef KWS_GOLDEN_H_
 #define KWS_GOLDEN_H_
 
@@ -26,7 +27,7 @@ typedef struct {
   float worst;         /* distance of a value from Python's float feature beyond rounding, steps */
 } kws_golden_result_t;
 
-/* Feeds a golden clip through the front end hop by hop, as a board does. Writes the features and
+/* Feeds a golden example through the front end hop by hop, as a board does. Writes the features and
  * how they compare; returns whether the front end passes: no value off by more than 1, at most
  * 0.5 % off at all, none further from the float feature than rounding and 0.02 steps. */
 bool kws_golden_check(const kws_golden_t *golden, kws_frontend_t *frontend, int8_t *features,

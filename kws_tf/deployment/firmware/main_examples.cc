@@ -1,4 +1,4 @@
-// Runs the stored clips through front end and model, prints label and score, and checks the
+// Runs the stored examples through front end and model, prints label and score, and checks the
 // golden vectors unless built with -DKWS_GOLDEN_CHECK=0. Exit code 0 when all is well.
 //
 // On Cortex-M the model's output may differ from Python's by a few steps where CMSIS-NN kernels
@@ -64,7 +64,7 @@ int main() {
 #endif
     status = spotter.ClassifyExample(golden.samples, KWS_EXAMPLE_SAMPLES);
 #ifdef KWS_MPS2
-    std::printf("  instructions a clip: %lu\n", mps2_instructions());
+    std::printf("  instructions an example: %lu\n", mps2_instructions());
 #endif
     if (status != kws::Status::kOk) {
       std::printf("%s: %s\n", golden.name, kws::StatusText(status));

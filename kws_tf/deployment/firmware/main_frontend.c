@@ -28,8 +28,8 @@ int main(void) {
   }
 #ifdef KWS_MPS2
   /* Rows of speech-like signals; the count varies by a few instructions with the data. */
-  kws_frontend_feed(&frontend, kws_golden[KWS_GOLDEN_EXAMPLES - 1].samples + KWS_EXAMPLE_SAMPLES / 3,
-                    KWS_WINDOW);
+  const kws_golden_t *last = &kws_golden[KWS_GOLDEN_EXAMPLES - 1];
+  kws_frontend_feed(&frontend, last->samples + KWS_EXAMPLE_SAMPLES / 3, KWS_WINDOW);
   mps2_start();
   kws_frontend_row(&frontend, features);
   printf("instructions a hop: %lu\n", mps2_instructions());

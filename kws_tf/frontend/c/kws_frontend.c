@@ -81,7 +81,7 @@ bool kws_frontend_row(kws_frontend_t *frontend, int8_t *row) {
 }
 
 void kws_frontend_example(kws_frontend_t *frontend, const int16_t *samples, size_t count,
-                       int8_t *features) {
+                          int8_t *features) {
   if (count > KWS_EXAMPLE_SAMPLES) count = KWS_EXAMPLE_SAMPLES;
   for (size_t frame = 0; frame < KWS_FRAMES; ++frame) {
     const size_t start = frame * KWS_HOP;

@@ -42,10 +42,10 @@ size_t kws_frontend_feed(kws_frontend_t *frontend, const int16_t *samples, size_
  * returns true. */
 bool kws_frontend_row(kws_frontend_t *frontend, int8_t *row);
 
-/* A whole clip at once: writes KWS_FRAMES * KWS_FEATURES values. A shorter clip is padded with
+/* A whole example at once: writes KWS_FRAMES * KWS_FEATURES values. A shorter one is padded with
  * zeros, of a longer one the first KWS_EXAMPLE_SAMPLES count. Leaves the front end empty. */
 void kws_frontend_example(kws_frontend_t *frontend, const int16_t *samples, size_t count,
-                       int8_t *features);
+                          int8_t *features);
 
 /* The real FFT of KWS_FFT_LENGTH points in place, packed as Re X[0], Re X[N/2], Re X[1], Im X[1],
  * Re X[2], ... Three implementations to choose from: kws_fft.c, kws_fft_cmsis.c, or a board's

@@ -1,12 +1,12 @@
 """When a posterior becomes a detection: the device's settings, kept in the manifest."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from kws_tf.checks import known_fields, number
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
 from kws_tf.labels import SILENCE, UNKNOWN
@@ -44,12 +44,12 @@ class Trigger:
 
     def __post_init__(self):
         """Checks every value."""
-        for name, (kinds, low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds) or not low <= value <= high:
-                raise KwsError(
-                    f"the trigger's {name} is {value!r}; choose a number from {low:g} to {high:g}"
-                )
+        for name, limits in _RANGES.items():
+            try:
+                value = number(name, getattr(self, name), *limits)
+            except ValueError as error:
+                raise KwsError(f"the trigger's {error}; choose one within") from error
+            object.__setattr__(self, name, value)
 
     def decision_hops(self, log_mel: LogMel) -> int:
         """Returns the hops between decisions, at least 1."""
@@ -85,24 +85,23 @@ class Trigger:
         return found
 
     @classmethod
-    def from_manifest(cls, manifest) -> "Trigger":
-        """Returns the manifest's trigger (``details["trigger"]``), or the defaults.
+    def parse(cls, values) -> "Trigger":
+        """Returns the trigger that a manifest gives.
+
+        Args:
+            values: What was read; fields that are absent have their defaults.
 
         Raises:
-            KwsError: If the manifest's trigger has unknown fields or values out of range.
+            ValueError: If a field is unknown, of another type or out of its range.
         """
-        given = manifest.details.get("trigger", {})
-        known = {entry.name for entry in dataclasses.fields(cls)}
-        if not isinstance(given, dict) or not set(given) <= known:
-            raise KwsError(
-                f"the manifest's trigger is {given}; give it the fields {', '.join(sorted(known))}"
-            )
-        return cls(**given)
+        for name, value in known_fields(cls, values).items():
+            number(name, value, *_RANGES[name])
+        return cls(**values)
 
 
-_RANGES = {
-    "decision_ms": ((int, float), 1, 10_000),
+_RANGES: dict[str, tuple[type, float, float]] = {
+    "decision_ms": (float, 1, 10_000),
     "smoothing_decisions": (int, 1, 100),
-    "threshold": ((int, float), 0, 1),
-    "refractory_ms": ((int, float), 0, 60_000),
+    "threshold": (float, 0, 1),
+    "refractory_ms": (float, 0, 60_000),
 }

@@ -1,0 +1,135 @@
+"""The bounds of the proof: what must be equal, and how much accuracy may differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kws_tf.conversion.parameters import IntegerParameters
+from kws_tf.evaluation.outcomes import Outcome, compare
+from kws_tf.evaluation.simulations import Outcomes
+from kws_tf.tflite import graph as g
+
+#: Points of accuracy between fake-quant Keras and TFLite, and between TFLite and TFLM.
+ACCURACY_BOUND = 0.1
+#: Points that TFLite may lie under the float model.
+FLOAT_BOUND = 0.2
+#: Least share of equal hidden values and decisions, simulation against reference kernels.
+HIDDEN_EQUAL, DECISIONS_EQUAL = 0.99, 0.999
+#: Least share of equal decisions between the two runtimes.
+RUNTIMES_EQUAL = 0.995
+
+
+@dataclass(frozen=True)
+class Check:
+    """A bound and whether it holds."""
+
+    text: str
+    holds: bool
+
+
+def file_checks(graph: g.Graph, wanted: IntegerParameters) -> list[Check]:
+    """Compares the file's scales with the clips' to the last bit of float32, and all integers.
+
+    Args:
+        graph: Of the model file.
+        wanted: What the Keras model's layers give.
+    """
+    lstm, dense = graph.lstm, graph.dense
+    scales = [
+        (lstm.inputs[g.INPUT], wanted.input_scale),
+        *zip(lstm.inputs[g.KERNEL : g.KERNEL + 4], wanted.kernel_scales, strict=True),
+        *zip(lstm.inputs[g.RECURRENT : g.RECURRENT + 4], wanted.recurrent_scales, strict=True),
+        (lstm.inputs[g.HIDDEN_STATE], wanted.hidden_scale),
+        (lstm.intermediates[g.EFFECTIVE_HIDDEN], wanted.hidden_scale),
+        (lstm.inputs[g.CELL_STATE], wanted.cell_scale),
+        (dense.inputs[1], wanted.dense_scale),
+        (dense.outputs[0], wanted.logits_scale),
+    ]
+    same_scales = all(graph.scale(index) == scale for index, scale in scales)
+    integers = [
+        *zip(lstm.inputs[g.KERNEL : g.KERNEL + 4], wanted.kernel, strict=True),
+        *zip(lstm.inputs[g.RECURRENT : g.RECURRENT + 4], wanted.recurrent, strict=True),
+        *zip(lstm.inputs[g.BIAS : g.BIAS + 4], wanted.biases, strict=True),
+        (dense.inputs[1], wanted.dense),
+        (dense.inputs[2], wanted.dense_biases),
+    ]
+    same_integers = all(np.array_equal(graph.values(i), values) for i, values in integers)
+    return [
+        Check("every scale in the file is its clip's, to the last bit of float32", same_scales),
+        Check("every integer weight and bias in the file is the layer's", same_integers),
+        Check(
+            "the cell is limited at its trained clip",
+            np.float32(lstm.builtinOptions.cellClip) == wanted.cell_clip,
+        ),
+    ]
+
+
+def exactness_checks(outcomes: Outcomes) -> list[Check]:
+    """Compares reference and simulation with the runtimes, and these with each other."""
+    checks = []
+    for name, runtime, ran in (
+        ("TFLite's reference kernels", "tflite", outcomes.tflite["reference"]),
+        ("TFLite Micro", "tflm", outcomes.tflm),
+    ):
+        pair = compare(outcomes.exact[runtime], ran)
+        equal = min(pair["hidden"]["equal"], pair["logits"]["equal"], pair["decisions"])
+        text = f"bit-exact NumPy equals {name} on all values ({100 * equal:.4g} %)"
+        checks += [Check(text, equal == 1), *_simulation_checks(outcomes, runtime, name, ran)]
+    equal = float(np.mean(outcomes.tflm.decisions == outcomes.tflite["default"].decisions))
+    text = f"TFLite Micro decides as TFLite on at least {100 * RUNTIMES_EQUAL:g} % of examples"
+    checks.append(Check(f"{text} ({100 * equal:.2f} %)", equal >= RUNTIMES_EQUAL))
+    return checks
+
+
+def _simulation_checks(outcomes: Outcomes, runtime: str, name: str, ran: Outcome) -> list[Check]:
+    pair = compare(outcomes.in_double[runtime], ran)
+    hidden, decisions = pair["hidden"], pair["decisions"]
+    return [
+        Check(
+            f"layer against {name}: hidden state at most 1 LSB off ({hidden['max']})",
+            hidden["max"] <= 1,
+        ),
+        Check(
+            f"layer against {name}: at least {100 * HIDDEN_EQUAL:g} % of hidden values equal "
+            f"({100 * hidden['equal']:.2f} %)",
+            hidden["equal"] >= HIDDEN_EQUAL,
+        ),
+        Check(
+            f"layer against {name}: at least {100 * DECISIONS_EQUAL:g} % of decisions equal "
+            f"({100 * decisions:.2f} %)",
+            decisions >= DECISIONS_EQUAL,
+        ),
+    ]
+
+
+def accuracy_checks(
+    outcomes: Outcomes, float_outcomes: Sequence[Outcome], labels: np.ndarray
+) -> list[Check]:
+    """Compares accuracies along the way from float Keras to TFLite Micro.
+
+    Args:
+        outcomes: Of the quantized model.
+        float_outcomes: The float model's, first, or none.
+        labels: int [examples], the true classes.
+    """
+
+    def points(outcome):
+        return 100 * float(np.mean(outcome.decisions == labels))
+
+    tflite = points(outcomes.tflite["default"])
+    checks = [
+        _within("TFLite", tflite, "fake-quant Keras", points(outcomes.fake_quant)),
+        _within("TFLite Micro", points(outcomes.tflm), "TFLite", tflite),
+    ]
+    if float_outcomes:
+        loss = points(float_outcomes[0]) - tflite
+        text = f"TFLite is not more than {FLOAT_BOUND} points under float ({-loss:+.2f})"
+        checks.append(Check(text, loss <= FLOAT_BOUND))
+    return checks
+
+
+def _within(first: str, a: float, second: str, b: float) -> Check:
+    text = f"{first} within {ACCURACY_BOUND} points of {second} ({a - b:+.2f})"
+    # The last digits of a quotient are no difference in accuracy.
+    return Check(text, abs(a - b) <= ACCURACY_BOUND + 1e-9)

@@ -1,0 +1,194 @@
+"""Conditions that a model is measured under: noise at a ratio, noise alone, shifts in time."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kws_tf.audio import reader
+from kws_tf.errors import KwsError
+
+Samples = Callable[[np.ndarray], np.ndarray]
+"""From positions of examples, int [n], to their samples, float32 [n, samples]."""
+
+
+class Condition(NamedTuple):
+    """What the model is given, and what would be right.
+
+    Attributes:
+        name: ``clean``, ``noise``, ``noise alone`` or ``shift``.
+        noise: Name of the recording; ``None`` where there is none.
+        snr_db: Signal-to-noise ratio, dB; ``None`` where there is none.
+        shift_ms: Time shift, ms; positive is later.
+        chosen: int [n], positions of the examples.
+        truth: int [n], the right classes.
+        samples: Makes them.
+    """
+
+    name: str
+    noise: str | None
+    snr_db: float | None
+    shift_ms: float
+    chosen: np.ndarray
+    truth: np.ndarray
+    samples: Samples
+
+
+def mix(samples: np.ndarray, noise: np.ndarray, speech_power, snr_db: float) -> np.ndarray:
+    """Adds noise at a signal-to-noise ratio.
+
+    Args:
+        samples: float32 [examples, samples].
+        noise: float32 of the same shape, no row of zeros alone.
+        speech_power: float [examples], from ``levels.active_power``.
+        snr_db: The speech's active level over the noise's mean power, dB.
+
+    Returns:
+        float32 of the same shape; it may exceed [-1, 1].
+    """
+    noise_power = np.square(noise, dtype=np.float64).mean(1)
+    gain = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
+    return samples + gain[:, None].astype(np.float32) * noise
+
+
+def shift(samples: np.ndarray, offset: int) -> np.ndarray:
+    """Moves examples in time; zeros come in.
+
+    Args:
+        samples: [examples, samples].
+        offset: Samples; positive is later.
+
+    Returns:
+        The same shape and type.
+    """
+    moved = np.zeros_like(samples)
+    length = samples.shape[1]
+    moved[:, max(0, offset) : length + min(0, offset)] = samples[
+        :, max(0, -offset) : length - max(0, offset)
+    ]
+    return moved
+
+
+def excerpts(path: Path, recording: np.ndarray, places: np.ndarray, length: int) -> Samples:
+    """Returns stretches of a recording.
+
+    Args:
+        path: Of the recording, for errors.
+        recording: float32 [samples].
+        places: float [examples] in [0, 1), where in the recording each example's noise begins.
+        length: Samples in an example.
+
+    Raises:
+        KwsError: If the recording is shorter than an example, or silent for as long as one.
+    """
+    windows = len(recording) - length + 1
+    if windows < 1:
+        raise KwsError(
+            f"{path} is shorter than an example of {length} samples; give a longer recording"
+        )
+    sounding = np.concatenate([[0], np.cumsum(recording != 0)])
+    if not np.all(sounding[length:] - sounding[:windows]):
+        raise KwsError(
+            f"{path} holds nothing but zeros for as long as an example, so that it cannot be mixed "
+            "at a signal-to-noise ratio; cut that part out or remove the file"
+        )
+    starts = (places * windows).astype(np.int64)
+    return lambda chosen: recording[starts[chosen, None] + np.arange(length)]
+
+
+class Noises(NamedTuple):
+    """Stretches of noise recordings, by the recordings' names.
+
+    Attributes:
+        under_words: For each example one, to be added.
+        alone: To be classified without a word, with their amplitudes, float32 [stretches, 1].
+    """
+
+    under_words: dict[str, Samples]
+    alone: dict[str, tuple[Samples, np.ndarray]]
+
+
+def load_noises(
+    paths: Iterable[Path],
+    rate: int,
+    length: int,
+    mix_down: bool,
+    examples: tuple[int, np.random.Generator],
+    alone: tuple[int, np.random.Generator],
+) -> Noises:
+    """Reads noise recordings and draws stretches of each.
+
+    Args:
+        paths: WAV or FLAC files.
+        rate: Hz.
+        length: Samples in an example.
+        mix_down: Mix stereo files down instead of refusing them.
+        examples: How many examples get noise, and what draws its places.
+        alone: How many stretches are without a word, and what draws them.
+
+    Raises:
+        KwsError: If a recording cannot be read, or as ``excerpts``.
+    """
+    (under_words, rng), (count, alone_rng) = examples, alone
+    noises, paths = Noises({}, {}), list(paths)
+    stems = [path.stem for path in paths]
+    for path in paths:
+        recording = reader.load(path, rate, mix_down)
+        name = path.stem if stems.count(path.stem) == 1 else path.name
+        if under_words:
+            places = rng.random(under_words)
+            noises.under_words[name] = excerpts(path, recording, places, length)
+        if count:
+            cut = excerpts(path, recording, alone_rng.random(count), length)
+            noises.alone[name] = cut, alone_rng.random((count, 1), np.float32)
+    return noises
+
+
+def clean(samples: Samples, labels: np.ndarray) -> Condition:
+    """Returns all examples as they are."""
+    return Condition("clean", None, None, 0.0, np.arange(len(labels)), labels, samples)
+
+
+def noisy(
+    name: str,
+    noise: Samples,
+    snr_db: float,
+    samples: Samples,
+    power: np.ndarray,
+    words: np.ndarray,
+    labels: np.ndarray,
+) -> Condition:
+    """Returns the examples of words with a recording's noise.
+
+    Args:
+        name: The recording.
+        noise: A stretch for each example.
+        snr_db: Signal-to-noise ratio, dB.
+        samples: Of the examples.
+        power: float [examples], their active power.
+        words: int, positions of the examples that are not silence.
+        labels: int [examples], the classes of all.
+    """
+
+    def make(chosen):
+        return mix(samples(chosen), noise(chosen), power[chosen], snr_db)
+
+    return Condition("noise", name, snr_db, 0.0, words, labels[words], make)
+
+
+def noise_alone(name: str, noise: Samples, amplitudes: np.ndarray, silence: int) -> Condition:
+    """Returns stretches of a recording at their amplitudes; right is the class ``silence``."""
+    chosen = np.arange(len(amplitudes))
+    truth = np.full(len(chosen), silence)
+
+    def make(chosen):
+        return amplitudes[chosen] * noise(chosen)
+
+    return Condition("noise alone", name, None, 0.0, chosen, truth, make)
+
+
+def shifted(ms: float, offset: int, samples: Samples, labels: np.ndarray) -> Condition:
+    """Returns all examples moved by ``offset`` samples, which are ``ms`` milliseconds."""
+    chosen = np.arange(len(labels))
+    return Condition("shift", None, None, ms, chosen, labels, lambda c: shift(samples(c), offset))

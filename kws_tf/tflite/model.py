@@ -1,0 +1,120 @@
+"""A model file and its manifest, read and checked against each other: every way in opens it here.
+
+Evaluation, spotting, robustness, export, publication and report take what ``load`` returns.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.errors import KwsError
+from kws_tf.tflite import flatbuffer, formats
+from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite.formats import TensorFormat
+from kws_tf.tflite.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Model:
+    """A .tflite and the manifest that describes it.
+
+    Attributes:
+        path: The .tflite file.
+        content: What is in it.
+        manifest: From beside it.
+        outputs: Format of each output; the first gives the scores, one for each label.
+    """
+
+    path: Path
+    content: bytes
+    manifest: Manifest
+    outputs: tuple[TensorFormat, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file."""
+        return self.manifest.sha256
+
+    def posteriors(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the posteriors behind scores, float32 of the same shape.
+
+        Args:
+            scores: int8 [..., classes], the model's first output.
+        """
+        output = self.outputs[0]
+        real = (scores.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+        if _is_softmax(output):
+            return real
+        exponentials = np.exp(real - real.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def load(path: Path) -> Model:
+    """Reads a model with its manifest.
+
+    Args:
+        path: The .tflite file, its manifest beside it.
+
+    Raises:
+        KwsError: If model or manifest is missing or damaged, they are not of each other, or the
+            model's input and output are not what the manifest says.
+    """
+    path = Path(path)
+    content = _read(path)
+    manifest = manifests.load(path)
+    if (hashlib.sha256(content).hexdigest(), len(content)) != (manifest.sha256, manifest.bytes):
+        raise KwsError(
+            f"{path} is not the model that {manifests.manifest_path(path).name} describes (its "
+            "SHA-256 or size differs); convert the run anew"
+        )
+    return Model(path, content, manifest, check(content, manifest, str(path)))
+
+
+def check(content: bytes, manifest: Manifest, where: str) -> tuple[TensorFormat, ...]:
+    """Refuses a model whose input and output are not what its manifest says.
+
+    Args:
+        content: The .tflite file's content.
+        manifest: What describes it.
+        where: What to call the model in errors.
+
+    Returns:
+        The formats of the outputs.
+
+    Raises:
+        KwsError: If the file is damaged, or its input or first output is another.
+    """
+    found, outputs = formats.ends(content, where)
+    front_end, classes = manifest.front_end, len(manifest.labels)
+    shape = (1, front_end.frames, front_end.features)
+    wanted = TensorFormat("INT8", shape, float(np.float32(manifest.input_scale)), 0)
+    if found != wanted:
+        raise KwsError(
+            f"the input of {where} is {found}, its manifest says {wanted}; convert the run anew"
+        )
+    scores = outputs[0]
+    if (scores.type, scores.shape) != ("INT8", (1, classes)) or not scores.scale > 0:
+        raise KwsError(
+            f"the output of {where} is {scores}, and int8 {[1, classes]} belongs to the "
+            f"{classes} labels of its manifest; use the files as conversion wrote them"
+        )
+    return outputs
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise KwsError(
+            f"cannot read the model {path} ({error.strerror}); give a .tflite file that "
+            "kws-tf convert wrote"
+        ) from error
+    flatbuffer.check_mark(content, str(path))
+    return content
+
+
+def _is_softmax(output: TensorFormat) -> bool:
+    """Tells whether an output has the fixed format of an int8 SOFTMAX."""
+    return (output.scale, output.zero_point) == (1 / 256, -128)
