@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from kws_tf.data.sources import read_samples
 from kws_tf.deployment import golden
 from kws_tf.errors import KwsError
-from kws_tf.evaluation.labelled import quantize
 from kws_tf.frontend import c_frontend, c_tables
 from kws_tf.frontend.c_frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import FrontEnd, LogMel, front_end
@@ -30,8 +30,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+class ModelInput(NamedTuple):
+    """What the C front end must know of a model."""
+
+    front_end: FrontEnd
+    input_scale: float
+    input_bits: int
+
+
 @functools.lru_cache
-def clips(front: FrontEnd, count: int = 12) -> np.ndarray:
+def signals(front: FrontEnd, count: int = 12) -> np.ndarray:
     """Speech-like signals: voiced syllables and breath, at all levels; and the golden ones."""
     rng = np.random.default_rng(0)
     time = np.arange(front.samples) / front.log_mel.sample_rate
@@ -51,17 +59,17 @@ def clips(front: FrontEnd, count: int = 12) -> np.ndarray:
 
 
 def manifest_of(front: FrontEnd, scale: float = 0.03, bits: int = 8, samples=None) -> Manifest:
-    """A manifest with the normalisation constants of the clips."""
-    samples = clips(front) if samples is None else samples
+    """A manifest with the normalisation constants of the signals."""
+    samples = signals(front) if samples is None else samples
     values = unnormalised_features(log_mel(samples / np.float32(32768), front.log_mel), front)
     values = values.numpy()
     front = front.normalised(values.mean((0, 1)), np.maximum(values.std((0, 1)), 1e-3))
-    return Manifest(("a", "b"), front, float(np.float32(scale)), bits, 1, 8, "", 0)
+    return Manifest(("a", "b"), front, float(np.float32(scale)), bits, 1, 8, 64 * "0", 1)
 
 
 def python_features_int8(samples: np.ndarray, manifest: Manifest) -> np.ndarray:
     values = features(samples.astype(np.float32) / np.float32(32768), manifest.front_end)
-    return quantize(values.numpy(), manifest)
+    return manifest.quantize(values.numpy())
 
 
 def assert_agrees(got: np.ndarray, want: np.ndarray) -> None:
@@ -76,7 +84,7 @@ def assert_agrees(got: np.ndarray, want: np.ndarray) -> None:
 def test_agrees_with_tensorflow(name, scale, bits):
     front = WHOLE_BAND if name == "whole_band" else front_end(name)
     manifest = manifest_of(front, scale, bits)
-    samples = clips(front)
+    samples = signals(front)
     got = c_features_int8(samples, manifest)
     want = python_features_int8(samples, manifest)
     assert got.shape == want.shape and got.dtype == np.int8
@@ -102,7 +110,7 @@ def test_samples_may_come_in_any_pieces(manifest, pieces, seed):
 
 def test_a_reset_forgets_everything(manifest):
     front = CFrontEnd(manifest)
-    samples = clips(manifest.front_end)[-1]
+    samples = signals(manifest.front_end)[-1]
     first = front.feed(samples)
     front.feed(samples[:777])
     front.reset()
@@ -111,8 +119,8 @@ def test_a_reset_forgets_everything(manifest):
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 48000))
-def test_clips_are_padded_or_cut(manifest, length):
-    samples = np.resize(clips(manifest.front_end)[-1], length).astype(np.int16)
+def test_examples_are_padded_or_cut(manifest, length):
+    samples = np.resize(signals(manifest.front_end)[-1], length).astype(np.int16)
     fitted = np.zeros(16000, np.int16)
     fitted[: min(length, 16000)] = samples[:16000]
     np.testing.assert_array_equal(
@@ -124,7 +132,7 @@ def test_rounds_halves_to_even():
     """A front end whose features are exactly halves of a step: the floor, normalised."""
     halves = np.arange(-20, 20) + 0.5
     front = FrontEnd().normalised(FrontEnd().log_mel.floor - halves, np.ones(40))
-    manifest = Manifest(("a",), front, 1.0, 8, 1, 8, "", 0)
+    manifest = ModelInput(front, 1.0, 8)
     got = c_features_int8(np.zeros((1, 16000), np.int16), manifest)
     near = np.float32(front.log_mel.floor) - np.float32(front.mean)
     exact = near == halves.astype(np.float32)
@@ -145,14 +153,14 @@ def test_bad_input_is_refused(manifest, monkeypatch):
         c_features_int8(np.zeros(16000, np.int16), manifest)
     silence = np.zeros((1, 16000), np.int16)
     with pytest.raises(KwsError, match="normalisation constants"):
-        c_features_int8(silence, Manifest(("a",), FrontEnd(), 1.0, 8, 1, 8, "", 0))
+        c_features_int8(silence, ModelInput(FrontEnd(), 1.0, 8))
     for message, log_mel_ in (
         ("power of two", LogMel(fft_length=500)),
         ("hop of 40 ms", LogMel(hop_ms=40.0)),
     ):
         front = FrontEnd(log_mel=log_mel_).normalised(np.zeros(40), np.ones(40))
         with pytest.raises(KwsError, match=message):
-            c_features_int8(silence, Manifest(("a",), front, 1.0, 8, 1, 8, "", 0))
+            c_features_int8(silence, ModelInput(front, 1.0, 8))
     monkeypatch.setenv("CC", "no-such-compiler")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(KwsError, match="needs a C compiler"):
@@ -204,7 +212,7 @@ def test_a_short_fuzz_run_finds_nothing(tmp_path, manifest):
 
 
 @pytest.fixture(scope="module")
-def real_clips():
+def real_speech():
     folder = os.environ.get("KWS_TF_DATA")
     if not folder:
         pytest.skip("KWS_TF_DATA does not name a folder with speech_commands_test_set_v0.02")
@@ -214,19 +222,19 @@ def real_clips():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_agrees_on_real_speech(real_clips, name):
-    some = real_clips[np.linspace(0, len(real_clips) - 1, 1000).astype(int)]
+def test_agrees_on_real_speech(real_speech, name):
+    some = real_speech[np.linspace(0, len(real_speech) - 1, 1000).astype(int)]
     manifest = manifest_of(front_end(name), samples=some)
     for block in np.array_split(some, 10):
         assert_agrees(c_features_int8(block, manifest), python_features_int8(block, manifest))
 
 
 @pytest.mark.slow
-def test_sanitizers_find_nothing_on_real_speech(tmp_path, manifest, real_clips):
+def test_sanitizers_find_nothing_on_real_speech(tmp_path, manifest, real_speech):
     sweep = build_sweep(tmp_path, manifest, ["gcc", SANITIZERS, STOP])
     files = []
-    for number, clip in enumerate(real_clips):
+    for number, samples in enumerate(real_speech):
         files.append(tmp_path / f"{number}.raw")
-        clip.tofile(files[-1])
+        samples.tofile(files[-1])
     result = subprocess.run([sweep, *files], capture_output=True, text=True)
     assert not result.returncode, result.stderr[-3000:]

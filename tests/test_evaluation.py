@@ -343,7 +343,7 @@ def test_evaluate_a_runs_keras_models(evaluate, run, test_set):
         options = ("--test-dir", test_set, "--runtime", "keras", "--phase", phase)
         code, out, _ = evaluate(run.path, *options)
         assert code == 0
-        decided = run.load_model(phase)(examples.features).numpy().argmax(axis=1)
+        decided = np.argmax(run.load_model(phase)(examples.features), axis=1)
         correct = np.count_nonzero(decided == examples.labels)
         assert f"accuracy: {correct} of 26" in out
         assert json.loads(run.accuracy_file.read_text())[f"keras-{phase}"]["correct"] == correct

@@ -45,7 +45,7 @@ def reference_dct(values, coefficients):
     return values @ basis
 
 
-def clip(seed=0, samples=16000):
+def noise(seed=0, samples=16000):
     """Noise under a slow envelope, with silence in it."""
     rng = np.random.default_rng(seed)
     envelope = np.maximum(0, np.sin(np.arange(samples) / samples * 9)) * 0.3
@@ -55,7 +55,7 @@ def clip(seed=0, samples=16000):
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_log_mel_is_the_reference(name):
     config = front_end(name).log_mel
-    got, wanted = log_mel(clip(), config).numpy(), reference_log_mel(clip(), config)
+    got, wanted = log_mel(noise(), config).numpy(), reference_log_mel(noise(), config)
     assert got.shape == wanted.shape == (49, 40)
     np.testing.assert_allclose(got, wanted, atol=2e-3)
 
@@ -66,17 +66,17 @@ def test_features_are_the_reference(name):
     rng = np.random.default_rng(1)
     mean, std = rng.normal(size=base.features), rng.uniform(0.5, 3, base.features)
     described = base.normalised(mean, std)
-    wanted = reference_log_mel(clip(), base.log_mel)
+    wanted = reference_log_mel(noise(), base.log_mel)
     if base.coefficients:
         wanted = reference_dct(wanted, base.coefficients)
     wanted = (wanted - mean) / std
-    np.testing.assert_allclose(features(clip(), described), wanted, atol=0.02)
-    assert abs(features(clip(), described) - wanted).numpy().mean() < 1e-3
+    np.testing.assert_allclose(features(noise(), described), wanted, atol=0.02)
+    assert abs(features(noise(), described) - wanted).numpy().mean() < 1e-3
 
 
 def test_batches_and_silence():
     config = LogMel()
-    batch = np.stack([clip(), np.zeros(16000, np.float32)])
+    batch = np.stack([noise(), np.zeros(16000, np.float32)])
     values = log_mel(batch, config).numpy()
     np.testing.assert_allclose(values[0], log_mel(batch[0], config), atol=1e-4)
     assert np.all(values[1] == np.float32(config.floor))
@@ -177,7 +177,7 @@ def test_unknown_name():
 
 def test_features_need_normalisation():
     with pytest.raises(KwsError, match="no normalisation constants"):
-        features(clip(), front_end("logmel40"))
+        features(noise(), front_end("logmel40"))
 
 
 def test_records_of_another_front_end_are_refused():
@@ -193,21 +193,21 @@ def test_records_of_another_front_end_are_refused():
 
 @pytest.mark.skipif(not DATA, reason="KWS_TF_DATA names no data folder")
 def test_parity_with_the_published_records():
-    """Clips in both forms: the median error is 4.5 of 255, and 2.5 after the JPEG step."""
+    """Examples in both forms: the median error is 4.5 of 255, and 2.5 after the JPEG step."""
     published = records.read(Path(DATA) / "speech_commands_v0.02_logmel", "validation")
     audio = Path(DATA) / "speech_commands_subset"
     before, after = [], []
-    for picture, word, name in zip(
+    for stored, word, name in zip(
         published.spectrograms, published.words, published.names, strict=True
     ):
         path = (audio / word / name).with_suffix(".flac")
-        # Shorter clips are padded in some other way in the published spectrograms.
+        # Shorter recordings are padded in some other way in the published spectrograms.
         if len(before) == 200 or not path.exists() or reader.inspect(path).samples < 16000:
             continue
         ours = records.to_uint8(log_mel(reader.load(path), published.log_mel), published.log_mel)
         coded = tf.io.encode_jpeg(ours[..., None], format="grayscale", quality=75)
         for errors, made in ((before, ours), (after, tf.io.decode_jpeg(coded)[..., 0])):
-            errors.append(np.abs(made.numpy().astype(int) - picture).mean())
+            errors.append(np.abs(made.numpy().astype(int) - stored).mean())
     assert len(before) > 50
     assert np.median(before) <= 4.5
     assert np.median(after) <= 2.5

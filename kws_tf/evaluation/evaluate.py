@@ -13,6 +13,7 @@ from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.metrics import Metrics
 from kws_tf.frontend.config import FrontEnd
+from kws_tf.models.computing import compute
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.tflite import interpreter
 from kws_tf.tflite import model as models
@@ -123,7 +124,7 @@ def evaluate(
     """
     if runtime == "keras":
         key, extra = f"keras-{phase}", {"phase": phase}
-        scores = subject.run.load_model(phase).predict(examples.features, 256, verbose=0)
+        (scores,) = compute(subject.run.load_model(phase), examples.features)
     else:
         key = "tflite-reference" if (runtime, kernels) == ("tflite", "reference") else runtime
         key += "-c-frontend" if frontend == "c" else ""

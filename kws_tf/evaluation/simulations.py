@@ -9,6 +9,7 @@ from kws_tf.conversion.convert import fused_model, to_int8
 from kws_tf.conversion.parameters import IntegerParameters
 from kws_tf.errors import KwsError
 from kws_tf.evaluation.outcomes import Outcome
+from kws_tf.models.computing import compute
 from kws_tf.models.spotter import CLASSIFIER, LSTM
 from kws_tf.quantization.dense import QuantizedDense
 from kws_tf.quantization.lstm import QuantizedLSTM
@@ -93,7 +94,8 @@ def layers_of(model: keras.Model) -> tuple[QuantizedLSTM, QuantizedDense]:
 
 def float_outcome(model: keras.Model, features: np.ndarray) -> Outcome:
     """Returns what a float model decides."""
-    return Outcome("float Keras", model.predict(features, 256, verbose=0).argmax(1))
+    (logits,) = compute(model, features)
+    return Outcome("float Keras", logits.argmax(1))
 
 
 def post_training(
@@ -152,7 +154,7 @@ def _in_double(model: keras.Model, parameters: IntegerParameters, runtime: str, 
 def _keras_outcome(name: str, model: keras.Model, features: np.ndarray) -> Outcome:
     lstm, classifier = layers_of(model)
     both = keras.Model(model.input, [lstm.output, classifier.output])
-    hidden, logits = both.predict(features, 256, verbose=0)
+    hidden, logits = compute(both, features)
     hidden = np.rint(hidden / lstm.cell.scale("hidden").numpy())
     logits = np.rint(logits / classifier.scale("output").numpy())
     return Outcome(name, logits.argmax(1), hidden, logits)

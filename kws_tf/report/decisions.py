@@ -7,6 +7,7 @@ import numpy as np
 from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.metrics import Metrics
+from kws_tf.models.computing import compute
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite import interpreter
 from kws_tf.tflite import model as models
@@ -59,7 +60,7 @@ def decide(run: RunFolder, model, examples: LabelledFeatures) -> Decisions:
         posteriors = converted.posteriors(ran.outputs[0])
     else:
         name = "fake-quant Keras"
-        logits = model.predict(examples.features, batch_size=256, verbose=0)
+        (logits,) = compute(model, examples.features)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         posteriors = exponentials / exponentials.sum(axis=1, keepdims=True)
     counted = metrics.measure(metrics.decisions(posteriors), examples.labels, run.labels())
