@@ -32,7 +32,7 @@ def build() -> keras.Model:
             keras.Input((FRAMES, FEATURES)),
             # runtime: simulate TFLite Micro's sigmoid and tanh in training as well.
             kws_tf.QuantizedLSTM(12, "tflite", runtime="tflm", overflow_penalty=10.0),
-            # Quantizers by name; an object says more: PactQuantizer(8, clip=16.0).
+            # Quantizers by name; an object sets more: PactQuantizer(8, clip=16.0).
             kws_tf.QuantizedDense(CLASSES, "pact_weights", kws_tf.PactQuantizer(8, clip=16.0)),
         ]
     )

@@ -167,8 +167,8 @@ def random_model(
     )
 
 
-def random_inputs(seed, clips, steps, features):
-    return np.random.default_rng(seed).integers(-128, 128, (clips, steps, features), np.int8)
+def random_inputs(seed, examples, steps, features):
+    return np.random.default_rng(seed).integers(-128, 128, (examples, steps, features), np.int8)
 
 
 def save_model(path: Path, content: bytes, labels, front_end, scale, units, /, **changes) -> Path:

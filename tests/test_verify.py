@@ -48,7 +48,7 @@ def float_model():
 @pytest.fixture(scope="module")
 def model(float_model, features):
     model = spotter.build_quantized(FRAMES, FEATURES, UNITS, CLASSES, runtime="tflm")
-    spotter.carry_weights(float_model, model)
+    spotter.copy_weights(float_model, model)
     spotter.set_initial_clips(model, features, percentile=99)
     return model
 
@@ -158,7 +158,7 @@ def test_a_changed_file_is_found(model, content, report, change, message):
 
 def test_another_models_file_is_found(model, features):
     other = spotter.build_quantized(FRAMES, FEATURES, UNITS, CLASSES)
-    spotter.carry_weights(model, other)
+    spotter.copy_weights(model, other)
     other.get_layer("lstm").cell.bias.assign_add([0.5] * 4 * UNITS)
     spotter.set_initial_clips(other, features, percentile=99)
     report = verify_model(model, convert_model(other), features)

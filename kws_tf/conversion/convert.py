@@ -88,9 +88,9 @@ def convert_model(model: keras.Model) -> bytes:
     Example:
         >>> from kws_tf import QuantizedDense, QuantizedLSTM
         >>> model = keras.Sequential([
-        ...     keras.Input((5, 3)),
-        ...     QuantizedLSTM(4, "tflite"),
-        ...     QuantizedDense(2, "pact_weights", "pact8"),
+        ...     keras.Input((20, 2)),
+        ...     QuantizedLSTM(12, "tflite"),
+        ...     QuantizedDense(3, "pact_weights", "pact8"),
         ... ])
         >>> convert_model(model)[4:8]
         b'TFL3'

@@ -133,7 +133,7 @@ def check_saturation(graph: g.Graph, where: str) -> None:
                 f"the {name} of {where} are all zero: their clip is too large for them; "
                 "fine-tune with a smaller clip or more bits"
             )
-        # With 2 bits -1, 0 and 1 are all there is: being at the clip says nothing.
+        # With 2 bits -1, 0 and 1 are all there is: being at the clip means nothing.
         share = np.mean(magnitudes == largest)
         if largest > 1 and share > SATURATED_SHARE:
             raise KwsError(

@@ -2,7 +2,7 @@
 
 A value in Qm.n is an integer that stands for itself divided by 2**n. Everything is computed in
 int64, so nothing here overflows where the C code (int16 or int32) does not; where the C code
-saturates or wraps, the function says so.
+saturates or wraps, the docstring has it.
 
 Sources: gemmlowp ``fixedpoint/fixedpoint.h``; TensorFlow Lite ``kernels/internal/common.h`` and
 ``kernels/internal/quantization_util.cc``.

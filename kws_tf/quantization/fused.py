@@ -36,7 +36,7 @@ _Q12 = 2.0**12
 
 @dataclass(frozen=True)
 class _Formats:
-    """What the gradient needs to know of the numbers that the forward steps keep.
+    """What the gradient needs of the numbers that the forward steps keep.
 
     Attributes:
         unit: Value of gates and tanh per unit kept.
@@ -190,7 +190,7 @@ def _quantized_step(cell, product_scales, dtype):
         state = tf.round(kept) + tf.round(written)
         tanh_state = tanh_of_cell(_limit(state, -cell_limit, cell_limit))
         hidden = _limit(tf.round(o * tanh_state * output_scale), low, high)
-        # The state before its limit, which tells the gradient whether it was cut.
+        # The state before its limit: the gradient depends on whether it was cut.
         return gates, state, tanh_state, hidden, hidden * hidden_scale
 
     return activate
@@ -205,7 +205,7 @@ def _compiled(dtype):
 
 @functools.cache
 def start_compiler() -> None:
-    """Starts XLA, which else would tell of it on stderr later, whatever the log level."""
+    """Starts XLA, which else would print to stderr later, whatever the log level."""
     with captured_stderr():
         tf.function(lambda: tf.zeros([]) + 1.0, jit_compile=True)()
 

@@ -273,7 +273,7 @@ class QuantizedLSTM(keras.layers.Layer):
         """Builds the cell.
 
         Raises:
-            ValueError: If the number of steps is not known.
+            ValueError: If the number of steps is not fixed.
         """
         if input_shape[1] is None:
             raise ValueError(
@@ -377,7 +377,7 @@ class QuantizedLSTM(keras.layers.Layer):
 
 
 def deploys(quantizers: dict) -> bool:
-    """Tells whether these are the kinds of quantizers that the fused TFLite op implies."""
+    """Returns whether these are the kinds of quantizers that the fused TFLite op implies."""
     return _kinds(quantizers) == _kinds(_DEPLOYED)
 
 

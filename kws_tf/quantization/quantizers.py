@@ -2,7 +2,7 @@
 
 Each is a ``tfmot.quantization.keras.quantizers.Quantizer``: it creates its variables on a layer
 (``build``), quantizes (``__call__``) and serialises (``get_config``). All return real numbers on
-the integer grid; ``scale`` tells the grid. ``identifiers`` gives them names.
+the integer grid; ``scale`` is the step of that grid. ``identifiers`` gives them names.
 """
 
 import numpy as np
@@ -259,7 +259,7 @@ class CellQuantizer(PactQuantizer):
         return tf.pow(tf.constant(2.0, clip.dtype), doublings - 15.0)
 
     def limit(self, weights) -> tf.Tensor:
-        """Returns the largest magnitude of the state as an integer: what the op clips at."""
+        """Returns the largest magnitude of the state as an integer: the op's limit."""
         clip = tf.stop_gradient(tf.convert_to_tensor(weights["clip"]))
         return tf.minimum(tf.floor(clip / self.scale(weights)), 32767.0)
 

@@ -59,7 +59,7 @@ def requantize(total, first, second):
     product = total * first
     if product.dtype == tf.float64:
         return tf.round(tf.floor(product + 0.5) * second)
-    # In float32 nearly all halves come of the product's own rounding: their direction says nothing.
+    # In float32 nearly all halves come of the product's own rounding; they have no right side.
     return tf.round(tf.round(product) * second)
 
 

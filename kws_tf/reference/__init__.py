@@ -3,8 +3,8 @@
 ``integer_model`` is the whole network, read from a .tflite file; ``steps`` the LSTM of both
 runtimes, ``products`` the dense layer, ``softmax`` the 8-bit softmax. The integer primitives and
 the 16-bit sigmoid and tanh are ``kws_tf.quantization``'s ``fixed_point`` and ``activation_tables``.
-It serves to verify a model and to port the op to another chip: every docstring says which rounding,
-which saturation and which Q format (Qm.n: m integer and n fraction bits beside the sign).
+It serves to verify a model and to port the op to another chip: each docstring states the rounding,
+the saturation and the Q format (Qm.n: m integer and n fraction bits beside the sign).
 """
 
 from kws_tf.reference.integer_model import IntegerModel, IntegerOutputs
