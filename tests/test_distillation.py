@@ -13,7 +13,7 @@ from kws_tf.data.pipeline import Batches, fit_normalisation
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
-from kws_tf.models.teacher import build_teacher
+from kws_tf.models import teacher as teacher_network
 from kws_tf.run_folder import RunFolder
 from kws_tf.training import distillation, loop
 from kws_tf.training.targets import smoothed_targets
@@ -231,12 +231,14 @@ def test_students_with_other_features_have_the_same_soft_targets(teacher, tones,
     assert made[0][1] == made[1][1]
 
 
-def test_a_teacher_network_is_trained_in_float(tones, tmp_path):
+def test_a_teacher_network_is_trained_in_float(tones, tmp_path, monkeypatch):
+    monkeypatch.setattr(teacher_network, "_STEM", (2,))
+    monkeypatch.setattr(teacher_network, "_BLOCKS", ((4, 1),))
     run = train(tmp_path / "teacher", tones, network="teacher", **FLOAT_ONLY)
     (row,) = run.history()
     assert np.isfinite(row["loss"])
     model = run.load_model("float")
-    fresh = build_teacher(24, 40, CLASSES)
+    fresh = teacher_network.build_teacher(24, 40, CLASSES)
     assert [v.shape for v in model.weights] == [v.shape for v in fresh.weights]
     student = dataclasses.replace(TRAIN, teacher=(str(run.path),))
     assert distillation.open_teachers(student, run) == [run]

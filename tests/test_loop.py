@@ -11,8 +11,6 @@ from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS
 from kws_tf import run_folder
 from kws_tf.data import pipeline, sources
 from kws_tf.errors import KwsError
-from kws_tf.models import spotter
-from kws_tf.models.building import build_model
 from kws_tf.training import loop, summary
 
 
@@ -86,19 +84,6 @@ def test_the_loaded_model_scores_what_the_history_says(finished, tones):
         decisions = run.load_model(phase)(features).numpy().argmax(1)
         best = max(row["val_accuracy"] for row in run.history() if row["phase"] == phase)
         assert np.mean(decisions == labels) == pytest.approx(best)
-
-
-def test_paper_profile_quantized_from_the_start(tones, tmp_path):
-    options = {"profile": "paper", "float_epochs": 0, "quantized_epochs": 1}
-    run = train(tmp_path / "run", tones, **options)
-    assert not run.weights_file("float").exists()
-    assert [row["phase"] for row in run.history()] == ["quantized"]
-    model = build_model(run.train_settings(), run.front_end(), 4, "quantized")
-    initial, trained = spotter.clips(model), spotter.clips(run.load_model("quantized"))
-    assert len(trained) == 14
-    assert any(float(trained[name]) != float(initial[name]) for name in trained)
-    # The original's 128 would leave a handful of levels to normalised features.
-    assert 1 < float(trained["cell/input"]) < 64
 
 
 def test_the_peak_rate_is_that_of_the_phase():

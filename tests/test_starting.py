@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras as keras
 from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, untrained_run
 
 from kws_tf.data import sources
@@ -16,7 +18,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models import spotter
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder
-from kws_tf.training import loop, pretraining, starting
+from kws_tf.training import loop, pretraining, starting, step
 from kws_tf.training.checkpoint import EpochRecord
 
 
@@ -191,6 +193,24 @@ def test_initial_clips_at_8_bits_saturate_no_weight():
     largest = np.abs(cell.kernel[:, 8:16]).max()
     assert float(cell.clip("kernel_f")) == pytest.approx(largest)
     assert float(cell.clip("input")) == pytest.approx(np.percentile(np.abs(features), 99.0))
+
+
+def test_paper_profile_starts_quantized_and_trains_its_clips(untrained, tones, tmp_path):
+    settings = dataclasses.replace(TRAIN, profile="paper", float_epochs=0)
+    run = RunFolder(tmp_path / "run")
+    run.start(settings, DATA, AUGMENTATION, tones, untrained.front_end())
+    model = build_model(settings, run.front_end(), 4, "quantized")
+    training = sources.load(tones, "training", run.front_end(), DATA)
+    loop._set_first_weights(run, "quantized", model, training)
+    clips = spotter.clips(model)
+    assert len(clips) == 14
+    # The original's 128 would leave a handful of levels to normalised features.
+    assert 1 < float(clips["cell/input"]) < 64
+    before = {name: float(clip) for name, clip in clips.items()}
+    step.compile_model(model, keras.optimizers.SGD(0.1))
+    features = np.random.default_rng(0).normal(size=(2, 24, 40)).astype(np.float32)
+    model.train_step((tf.constant(features), tf.one_hot([0, 1], 4)))
+    assert any(float(clip) != before[name] for name, clip in clips.items())
 
 
 def test_fixed_clips_are_not_trained(untrained):

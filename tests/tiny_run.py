@@ -62,10 +62,11 @@ def untrained_run(
     run.start(train, data, AUGMENTATION, folder, shape)
     history = []
     for phase, epochs in (("float", train.float_epochs), ("quantized", train.quantized_epochs)):
+        if not epochs:
+            continue
         keras.utils.set_random_seed(len(history) + 1)
         model = build_model(train, shape, len(run.labels()), phase)
-        if epochs:
-            save_weights(model, run.weights_file(phase))
+        save_weights(model, run.weights_file(phase))
         history += [
             {"phase": phase, "epoch": epoch, "seconds": 1.0, "examples": 32, "val_accuracy": 0.5}
             for epoch in range(epochs)
