@@ -1,18 +1,20 @@
 """What the benchmarks of training share: the settings and the compiled step."""
 
 import argparse
-import shlex
 import time
 from collections.abc import Callable, Iterator
 
 import _measure
 
-from kws_tf.cli import command
-from kws_tf.settings import TrainSettings, add_options, from_options
+from kws_tf import presets
+from kws_tf.settings import TrainSettings
+
+# Those that train an LSTM.
+PRESETS = tuple(name for name in presets.PRESETS if name != "teacher")
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, units: list[int], batch_size: int = 256, settings: str = ""
+    parser: argparse.ArgumentParser, units: list[int], preset: str, batch_size: int = 256
 ) -> None:
     """Adds the options that say what is trained."""
     parser.add_argument(
@@ -24,30 +26,27 @@ def add_settings(
         help="hidden units to measure",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=batch_size, metavar="N", help="clips in a batch"
+        "--batch-size",
+        type=_measure.positive,
+        default=batch_size,
+        metavar="N",
+        help="examples in a batch",
     )
     parser.add_argument(
-        "--settings",
-        default=settings,
-        metavar="OPTIONS",
-        help="other options of scripts/train.py, in quotes and after an equals sign, "
-        "such as --settings='--profile paper'",
+        "--preset", choices=PRESETS, default=preset, help="settings of kws-tf train to measure"
     )
 
 
 def settings_of(options: argparse.Namespace) -> list[TrainSettings]:
     """Returns the settings of training, one of each size."""
-    parser = command.parser("")
-    add_options(parser, TrainSettings)
-    words = [*shlex.split(options.settings), "--batch-size", str(options.batch_size)]
     return [
-        from_options(TrainSettings, parser.parse_args([*words, "--hidden", str(units)]))
+        presets.settings(TrainSettings, options.preset, hidden=units, batch_size=options.batch_size)
         for units in options.units
     ]
 
 
 def compiled_step(model, settings: TrainSettings, phase: str) -> Callable[[Iterator], object]:
-    """Compiles the whole optimizer step, as ``kws_tf.training.fit`` does.
+    """Compiles the whole training step, as ``kws_tf.training.loop`` does.
 
     Args:
         model: A spotter, not compiled.
@@ -55,21 +54,12 @@ def compiled_step(model, settings: TrainSettings, phase: str) -> Callable[[Itera
         phase: ``float``, or another's name, which has Adam.
 
     Returns:
-        A function of an iterator of (features, target posteriors) that trains on one batch.
+        A function of an iterator of (features, targets) that trains on one batch.
     """
-    import tensorflow as tf
-    import tf_keras as keras
+    from kws_tf.training import step
+    from kws_tf.training.optimizer import optimizer
 
-    from kws_tf.quantization import fused
-    from kws_tf.training.loop import optimizer
-
-    fused.start_compiler()
-    model.compile(
-        optimizer(settings, phase, 1e-3),
-        keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
+    step.compile_model(model, optimizer(settings, phase, 1e-3))
     return model.make_train_function()
 
 

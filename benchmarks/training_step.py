@@ -1,7 +1,7 @@
 """Measure the quantized training step against that of the plain tf_keras LSTM.
 
 A step is the whole of it: forward, loss, gradient, Adam, on a fixed batch in memory (49 frames of
-40 features, 12 classes). The quantized model is what scripts/train.py trains by default.
+40 features, 12 classes). The models are what kws-tf train trains by default.
 """
 
 import _measure
@@ -15,7 +15,7 @@ CLASSES = 12
 
 def main() -> None:
     parser = command.parser(__doc__)
-    _training.add_settings(parser, units=[118, 344])
+    _training.add_settings(parser, [118, 344], "untaught")
     parser.add_argument(
         "--steps", type=_measure.positive, default=5, metavar="N", help="steps timed at once"
     )
@@ -25,9 +25,8 @@ def main() -> None:
     every_size = _training.settings_of(options)
 
     rows = [row for settings in every_size for row in measure(settings, options)]
-    _measure.report(
-        rows, "x plain", options, "the plain LSTM of the same size", settings=options.settings
-    )
+    baseline = "the plain LSTM of the same size"
+    _measure.report(rows, "x plain", options, baseline, preset=options.preset)
 
 
 def measure(settings, options) -> list[_measure.Row]:
@@ -47,8 +46,6 @@ def measure(settings, options) -> list[_measure.Row]:
         "quantized": build_model(settings, shape, CLASSES, "quantized"),
         "float": build_model(settings, shape, CLASSES, "float"),
     }
-    if any(type(layer) is keras.layers.LSTM for layer in models["float"].layers):
-        del models["float"]  # the warm-up trains the plain layer
     rng = np.random.default_rng(0)
     size = settings.batch_size
     features = rng.normal(size=(size, shape.frames, shape.features)).astype(np.float32)
@@ -65,7 +62,7 @@ def measure(settings, options) -> list[_measure.Row]:
     titles = {
         "plain": "plain LSTM",
         "quantized": f"quantized, {settings.profile}",
-        "float": "float warm-up",
+        "float": "float pretraining",
     }
     rows = []
     for name, times in seconds.items():
@@ -75,7 +72,7 @@ def measure(settings, options) -> list[_measure.Row]:
             _measure.Row(
                 f"{units} units, {titles[name]}",
                 [size * options.steps / t for t in times],
-                "clips/s",
+                "examples/s",
                 ratio,
                 f"at least {bar}" if bar else "",
                 ratio >= bar if bar else None,

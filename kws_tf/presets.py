@@ -33,13 +33,13 @@ PRESETS: dict[str, dict] = {
         "level_noise": True,
         "noise_roll_ms": 500.0,
     },
-    # Other words, of which there are recordings enough.
+    # Other words, of which there are enough recordings.
     "untaught": _EDGES,
     # What "full" is distilled from.
     "teacher": _EDGES | {"network": "teacher", "quantized_epochs": 0, "batch_size": 256},
     # The ten words from synthesised speech.
     "quick": {"start_from": OTHER_WORDS},
-    # A few words of one's own among all that is said: as much unknown speech as keywords.
+    # A few words of one's own, found among all other speech: more unknown speech than keywords.
     "own-words": {"start_from": OTHER_WORDS, "unknown_share": 1.5, "silence_share": 0.3},
 }
 
@@ -70,7 +70,7 @@ def fitting(data: DataSettings, synthetic: bool) -> str:
     """
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
-    return "full" if _teachers_know(data) else "untaught"
+    return "full" if _suits_teachers(data) else "untaught"
 
 
 def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
@@ -83,14 +83,14 @@ def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
     """
     chosen = dict(PRESETS[preset])
     starts = data.front_end == FrontEnd().name and hidden == TrainSettings().hidden
-    for name, fits in (("start_from", starts), ("teacher", _teachers_know(data))):
+    for name, fits in (("start_from", starts), ("teacher", _suits_teachers(data))):
         if not fits:
             chosen.pop(name, None)
     return chosen
 
 
-def _teachers_know(data: DataSettings) -> bool:
-    """Tells whether the words, the window and its frames are those that the teachers learned."""
+def _suits_teachers(data: DataSettings) -> bool:
+    """Returns whether words, window and frames are those that the teachers were trained on."""
     chosen, theirs = front_end(data.front_end, data.window_ms), FrontEnd()
     frames = (chosen.log_mel, chosen.example_ms) == (theirs.log_mel, theirs.example_ms)
     return frames and data.words == KEYWORDS

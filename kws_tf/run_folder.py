@@ -27,8 +27,8 @@ from kws_tf.settings import (
 )
 
 _PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tensorflow-io", "numpy")
-
-
+_ROW = {"phase", "epoch", "seconds", "val_accuracy"}
+"""Keys that every row of a history has."""
 _OF_0_1 = {"clips": "examples"}
 """Keys of a row of the history as version 0.1 wrote them."""
 
@@ -40,10 +40,10 @@ def read_json(path: Path):
         KwsError: If the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise KwsError(
-            f"{path} does not exist; give a folder that scripts/train.py has written"
+            f"{path} does not exist; give a folder that kws-tf train has written"
         ) from error
     except (ValueError, OSError) as error:
         raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
@@ -71,7 +71,7 @@ class RunFolder:
 
     @property
     def history_file(self) -> Path:
-        """A row an epoch, JSON."""
+        """A row per epoch, JSON."""
         return self.path / "history.json"
 
     @property
@@ -162,10 +162,13 @@ class RunFolder:
     def holds(
         self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source: Path
     ) -> bool:
-        """Tells whether the run has these settings; one that it did not save has its default.
+        """Returns whether the run has these settings; one that it did not save has its default.
 
         A data folder that has moved is recognised by the names and sizes of its files, other runs
         by their names, and their new places noted.
+
+        Raises:
+            KwsError: If version 0.1 began the run with a setting that there is no more.
         """
         saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
         if saved != (by_name(train), data, augmentation):
@@ -175,8 +178,8 @@ class RunFolder:
             changes = retired_changes(settings[section])
             if changes:
                 raise KwsError(
-                    f"{self.path} was begun by an earlier version with settings that are none any "
-                    f"more ({', '.join(changes)}); train into another --run-dir"
+                    f"{self.path} was begun by version 0.1 with settings that there are no more "
+                    f"({', '.join(changes)}); train into another --run-dir"
                 )
         if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
             return False
@@ -194,17 +197,24 @@ class RunFolder:
             )
         return value
 
+    def _section(self, name: str, settings_class: type):
+        values = self._setting(name, dict)
+        try:
+            return from_json(settings_class, values)
+        except KwsError as error:
+            raise KwsError(f"{self.settings_file} cannot be used: {error}") from error
+
     def train_settings(self) -> TrainSettings:
         """Returns the model's and training's settings."""
-        return from_json(TrainSettings, self._setting("train", dict))
+        return self._section("train", TrainSettings)
 
     def data_settings(self) -> DataSettings:
         """Returns the task's settings."""
-        return from_json(DataSettings, self._setting("data", dict))
+        return self._section("data", DataSettings)
 
     def augmentation(self) -> Augmentation:
-        """Returns what was done to training clips."""
-        return from_json(Augmentation, self._setting("augmentation", dict))
+        """Returns what was done to training examples."""
+        return self._section("augmentation", Augmentation)
 
     def data_dir(self) -> Path:
         """Returns the folder that the run was trained from."""
@@ -225,8 +235,12 @@ class RunFolder:
             KwsError: If it is missing or damaged.
         """
         rows = read_json(self.history_file)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise KwsError(f"{self.history_file} is damaged (no list of rows); train the run anew")
+        if not isinstance(rows, list) or not all(
+            isinstance(row, dict) and row.keys() >= _ROW for row in rows
+        ):
+            raise KwsError(
+                f"{self.history_file} is damaged (no list of rows per epoch); train the run anew"
+            )
         return [{_OF_0_1.get(key, key): value for key, value in row.items()} for row in rows]
 
     def accuracies(self) -> dict[str, dict]:
@@ -260,7 +274,7 @@ class RunFolder:
         path = self.weights_file(phase)
         if not path.exists():
             raise KwsError(
-                f"{self.path} has no {phase} weights yet; let scripts/train.py finish "
+                f"{self.path} has no {phase} weights yet; let kws-tf train finish "
                 f"(the same command resumes), or train with --{phase}-epochs above 0"
             )
         return load_weights(model, path)
@@ -286,7 +300,7 @@ def open_run(path: Path) -> RunFolder:
     if not run.settings_file.exists():
         raise KwsError(
             f"{path} is not a run folder (it has no settings.json); "
-            "give a folder that scripts/train.py has written"
+            "give a folder that kws-tf train has written"
         )
     return run
 
@@ -294,6 +308,8 @@ def open_run(path: Path) -> RunFolder:
 def git_revision() -> str:
     """Returns the revision of the checkout, ``-dirty`` appended, or ``unknown``."""
     root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed, perhaps below another project's checkout
+        return "unknown"
     try:
         return subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty"],

@@ -7,6 +7,7 @@ is no option: presets and experiments set it.
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -68,12 +69,13 @@ def _check(settings) -> None:
     """Raises a KwsError for a value of another type or out of its range."""
     for entry in fields(settings):
         value, low, high = getattr(settings, entry.name), *map(entry.metadata.get, ("low", "high"))
+        largest = sys.float_info.max if high is None else high
         name, choices = f"--{entry.name.replace('_', '-')}", entry.metadata["choices"]
         _check_type(name, value, entry.default)
         if choices and value not in choices:
             raise KwsError(f"there is no {name} '{value}'; choose one of {', '.join(choices)}")
         # Turned round, so that a NaN, which compares false with everything, is refused as well.
-        if (low is not None and not value >= low) or (high is not None and not value <= high):
+        if low is not None and not low <= value <= largest:
             raise KwsError(
                 f"{name} {value} is out of range; "
                 f"choose a value from {low} to {high if high is not None else 'any size'}"

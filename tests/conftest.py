@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import dataclasses
 import os
 
 import pytest
@@ -22,3 +23,55 @@ def without_autograph(monkeypatch):
     for step in ("train_step", "test_step", "predict_step"):
         plain = tf.autograph.experimental.do_not_convert(getattr(keras.Model, step))
         monkeypatch.setattr(keras.Model, step, plain)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """An uninterrupted run, not to be changed, and its weights by (phase, epoch)."""
+
+    run: object
+    weights: dict
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory):
+    """The data set of ``tiny_run``; not to be changed."""
+    from tiny_run import make_audio
+
+    return make_audio(tmp_path_factory.mktemp("data") / "tones")
+
+
+@pytest.fixture(scope="session")
+def weights_at_epoch_ends():
+    """Every epoch's weights by (phase, epoch), of all runs, the last one's over the others'."""
+    from kws_tf.training.checkpoint import EpochRecord
+
+    weights, end = {}, EpochRecord.on_epoch_end
+
+    def spy(record, epoch, logs):
+        weights[record._phase, epoch] = record.model.get_weights()
+        end(record, epoch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EpochRecord, "on_epoch_end", spy)
+        yield weights
+
+
+@pytest.fixture(scope="session")
+def finished(tones, weights_at_epoch_ends, tmp_path_factory):
+    """The run of ``tiny_run``, trained."""
+    from tiny_run import AUGMENTATION, DATA, TRAIN
+
+    from kws_tf.training import loop
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run = loop.train(folder, tones, TRAIN, DATA, AUGMENTATION, verbose=0)
+    return Finished(run, dict(weights_at_epoch_ends))
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """A run of random weights; not to be changed."""
+    from tiny_run import untrained_run
+
+    return untrained_run(tmp_path_factory.mktemp("runs") / "untrained")

@@ -92,19 +92,19 @@ def test_interleaved_rounds_in_turn_after_a_warm_up():
 def test_training_step(rows):
     found = rows("training_step", "--units", 8, "--batch-size", 4, "--steps", 1)
     plain, quantized = found["8 units, plain LSTM"], found["8 units, quantized, tflite"]
-    assert plain["unit"] == "clips/s"
+    assert plain["unit"] == "examples/s"
     assert quantized["ratio"] == pytest.approx(quantized["median"] / plain["median"])
 
 
 def test_input_pipeline(rows):
-    sizes = ("--units", 4, "--batch-size", 4, "--clips", 40, "--steps", 2, "--settle", 1)
+    sizes = ("--units", 4, "--batch-size", 4, "--examples", 40, "--steps", 2, "--settle", 1)
     found = rows("input_pipeline", "--phases", "float", *sizes)
     fixed = found.pop("4 units, float, one batch repeated")
     again = "12 of 40 epochs, the rest again"
-    kinds = {"records", "audio", "heard again", f"records, {again}", f"audio, {again}"}
+    kinds = {"records", "audio", "made before", f"records, {again}", f"audio, {again}"}
     assert {f"4 units, float, {kind}" for kind in kinds} == set(found)
     made, repeated = (
-        found[f"4 units, float, {name}"]["median"] for name in ("audio", "heard again")
+        found[f"4 units, float, {name}"]["median"] for name in ("audio", "made before")
     )
     assert found[f"4 units, float, audio, {again}"]["median"] == pytest.approx(
         0.3 * made + 0.7 * repeated

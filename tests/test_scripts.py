@@ -1,20 +1,23 @@
 """The command lines: help at once, the path from audio to a verified model, bad inputs."""
 
+import io
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 import wave
+from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import UNKNOWN_WORD, WORDS, make_audio, write_wav
+from running import run_main
+from tiny_run import UNKNOWN_WORD, WORDS, write_wav
 
 from kws_tf import presets
+from kws_tf.data import locate
 from kws_tf.labels import class_names
 from kws_tf.run_folder import open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
@@ -22,33 +25,27 @@ from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 NAMES = sorted(path.name for path in SCRIPTS.glob("[!_]*.py"))
 OPTIONS = (
-    *("--words", ",".join(WORDS), "--hidden", 8, "--batch-size", 16),
+    *("--words", ",".join(WORDS), "--window-ms", 500, "--hidden", 8, "--batch-size", 16),
     *("--float-epochs", 1, "--quantized-epochs", 1, "--synthetic-per-word", 0),
 )
 
 
-@pytest.fixture(autouse=True)
-def no_measuring(monkeypatch):
-    """Spares the process that measures how long words are."""
-
-    monkeypatch.setattr("kws_tf.synthesis.window.fitting_window", lambda words: 1000)
+@pytest.fixture
+def audio(tones):
+    return tones
 
 
-@pytest.fixture(scope="module")
-def audio(tmp_path_factory):
-    return make_audio(tmp_path_factory.mktemp("data") / "audio")
+def run_script(name, *arguments):
+    """Runs a script in this process and returns its exit code."""
+    return run_main(SCRIPTS / f"{name}.py", *arguments)
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(capsys):
     """Runs a script in this process and returns exit code, output and errors."""
 
     def call(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        return run_script(name, *arguments), *capsys.readouterr()
 
     return call
 
@@ -68,28 +65,25 @@ def refused(call):
 
 
 @pytest.fixture(scope="module")
-def trained(audio, tmp_path_factory):
-    """A run that train.py made, and what it printed."""
+def trained(tones, tmp_path_factory):
+    """A run that train.py made, and what it printed into a file."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    command = ["train", "--data-dir", audio, "--run-dir", run, *OPTIONS]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", list(map(str, command)))
-        patch.syspath_prepend(SCRIPTS)
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
-    assert end.value.code == 0
-    return run
+    log = io.StringIO()
+    with redirect_stdout(log):
+        code = run_script("train", "--data-dir", tones, "--run-dir", run, *OPTIONS)
+    assert code == 0
+    return run, log.getvalue()
 
 
 @pytest.fixture
 def run(trained, tmp_path):
-    return shutil.copytree(trained, tmp_path / "run")
+    return shutil.copytree(trained[0], tmp_path / "run")
 
 
-def change_settings(run, **changes):
+def change_settings(run, section="train", **changes):
     file = run / "settings.json"
     settings = json.loads(file.read_text())
-    settings["train"] |= changes
+    settings[section] |= changes
     file.write_text(json.dumps(settings))
 
 
@@ -156,7 +150,7 @@ def test_the_preset_fits_the_task(preset, synthetic, changes):
     ("hidden", "changes", "starts"),
     [(118, {}, True), (64, {}, False), (118, {"front_end": "mfcc10"}, False)],
 )
-def test_few_clips_start_from_a_run_that_fits(hidden, changes, starts):
+def test_few_recordings_start_from_a_run_that_fits(hidden, changes, starts):
     chosen = presets.defaults("own-words", DataSettings(words=WORDS, **changes), hidden)
     assert ("start_from" in chosen) == starts
     assert open_run(presets.OTHER_WORDS).train_settings().hidden == 118
@@ -172,6 +166,22 @@ def test_the_teachers_of_the_preset_are_there():
 # --- From audio to a verified model.
 
 
+def test_a_log_file_has_a_line_per_epoch(trained):
+    run, log = trained
+    assert not set("\b\r\x1b") & set(log)
+    lines = log.splitlines()
+    assert lines[0] == "preset untaught: edge_share 0.25"
+    of_epochs = [line for line in lines if re.match(r"\w+ epoch ", line)]
+    assert [line.split(":")[0] for line in of_epochs] == [
+        "float epoch 1 of 1",
+        "quantized epoch 1 of 1",
+    ]
+    for line, row in zip(of_epochs, open_run(run).history(), strict=True):
+        assert f"loss {row['loss']:.4f}, accuracy {100 * row['accuracy']:.2f} %" in line
+        assert line.endswith(f"validation {100 * row['val_accuracy']:.2f} %")
+    assert len(lines) - len(of_epochs) == 6  # preset, an empty line, a table of 3, the folder
+
+
 def test_train_convert_verify(run, audio, call):
     code, text, _ = call("convert", run)
     assert code == 0
@@ -181,7 +191,7 @@ def test_train_convert_verify(run, audio, call):
     assert manifest["labels"] == ["_silence_", "_unknown_", *WORDS]
     assert manifest["bytes"] == (run / "model.tflite").stat().st_size
 
-    # Five clips of each class cannot hold the bounds on accuracy; the exact ones do.
+    # Five examples of each class cannot hold the bounds on accuracy; the exact ones do.
     code, text, _ = call("verify", run, "--json", run / "other.json")
     checks = json.loads((run / "other.json").read_text())["checks"]
     assert code == (0 if all(check["holds"] for check in checks) else 1)
@@ -226,13 +236,23 @@ def test_train_without_data_synthesises(refused, monkeypatch, tmp_path):
         return tmp_path / "made"
 
     monkeypatch.setattr(dataset, "make_dataset", make_dataset)
-    line = refused("train", "--run-dir", tmp_path / "run", "--words", "up,down")
+    options = ("--words", "up,down", "--window-ms", 500)
+    line = refused("train", "--run-dir", tmp_path / "run", *options)
     assert str(tmp_path / "made" / dataset.SPEECH_FOLDER) in line
     ((folder, words),) = made
     assert (folder.parts[0], words) == ("data", ("up", "down"))
 
 
 # --- Bad inputs.
+
+
+def test_a_run_folder_that_cannot_be_made_is_noticed_before_all_work(
+    refused, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(locate, "training_data", None)
+    (tmp_path / "file").write_text("")
+    line = refused("train", "--run-dir", tmp_path / "file" / "run")
+    assert f"cannot make the run folder {tmp_path / 'file' / 'run'}" in line
 
 
 @pytest.fixture
@@ -250,10 +270,10 @@ def train(refused, tmp_path):
         (["--words", "up,up"], "names a word twice"),
         (["--words", ""], "is empty"),
         (["--words", "up,_unknown_"], "reserved name"),
-        (["--words", "up,left"], "no clip of the word 'left'"),
+        (["--words", "up,left"], "of the word 'left'"),
         (["--hidden", 0], "--hidden 0 is out of range"),
         (["--weight-bits", 9], "--weight-bits 9 is out of range"),
-        (["--label-smoothing", 1], "--label-smoothing 1.0 is out of range"),
+        (["--learning-rate", "nan"], "--learning-rate nan is out of range"),
         (["--shift-ms", -1], "--shift-ms -1.0 is out of range"),
         (["--batch-size", 1000], "fewer than a batch"),
         (["--float-epochs", 0, "--quantized-epochs", 0], "nothing to train"),
@@ -284,19 +304,19 @@ def own_audio(audio, tmp_path):
     return shutil.copytree(audio, tmp_path / "own")
 
 
-def test_word_without_training_clips(train, own_audio):
+def test_word_without_training_recordings(train, own_audio):
     # Name after name until the official rule has left none in training.
     from kws_tf.audio import speech_commands
 
     for path in (own_audio / "up").iterdir():
         if speech_commands.partition_of(path) == "training":
             path.unlink()
-    assert "no clip of the word 'up' in the training partition" in train("--data-dir", own_audio)
+    assert "of the word 'up' in the training partition" in train("--data-dir", own_audio)
 
 
 def test_no_unknown_word(train, own_audio):
     shutil.rmtree(own_audio / UNKNOWN_WORD)
-    assert "no training clips of other words" in train("--data-dir", own_audio)
+    assert "of other words" in train("--data-dir", own_audio)
 
 
 def test_no_noise(train, own_audio):
@@ -344,6 +364,12 @@ def test_convert_of_an_unfinished_run(refused, run):
 def test_convert_of_a_run_of_another_shape(refused, run):
     change_settings(run, hidden=9)
     assert "do not fit the model" in refused("convert", run)
+
+
+def test_convert_of_a_run_with_damaged_settings(refused, run):
+    change_settings(run, "data", words=[2147483648, "down"])
+    line = refused("convert", run)
+    assert f"{run / 'settings.json'} cannot be used: --words is (2147483648, 'down')" in line
 
 
 def test_convert_of_a_paper_run(refused, run):

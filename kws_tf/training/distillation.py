@@ -1,23 +1,116 @@
-"""What the teachers say of the training batches: computed once, kept in their run folders."""
+"""Soft targets: the teachers' posteriors of the training batches, computed once and stored."""
 
 import hashlib
 import json
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from kws_tf.data.examples import Examples
 from kws_tf.data.pipeline import Batches
 from kws_tf.errors import KwsError
+from kws_tf.frontend.config import FrontEnd
 from kws_tf.progress import progress
-from kws_tf.run_folder import RunFolder
-from kws_tf.settings import TrainSettings
+from kws_tf.run_folder import RunFolder, open_run
+from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 
 
-def posteriors(
+def open_teachers(settings: TrainSettings, run: RunFolder) -> list[RunFolder]:
+    """Opens the teachers of a run.
+
+    They may take other features than the student (the log-mel spectrogram where it takes MFCCs),
+    of the same frames.
+
+    Args:
+        settings: Name the teachers.
+        run: The student's.
+
+    Raises:
+        KwsError: If one has other labels or frames, or takes other features than the first.
+    """
+    teachers = [open_run(path) for path in settings.teacher]
+    for teacher in teachers:
+        taken = teacher.front_end()
+        if (
+            teacher.labels() != run.labels()
+            or _frames(taken) != _frames(run.front_end())
+            or taken != teachers[0].front_end()
+        ):
+            raise KwsError(
+                f"the teacher {teacher.path} has other labels or another front end; "
+                "train it on the same data with the same --words, --window-ms and frames"
+            )
+    return teachers
+
+
+def _frames(front_end: FrontEnd):
+    return front_end.log_mel, front_end.example_ms
+
+
+def with_soft_targets(batches: Batches, targets: np.ndarray, first_epoch: int) -> Batches:
+    """Adds soft targets to training batches.
+
+    Args:
+        batches: From ``first_epoch`` on.
+        targets: Of some epochs' batches, from the first epoch on; then they come again, as the
+            batches do. float16 [epochs * batches, batch, classes].
+        first_epoch: Number of the epoch to begin with.
+
+    Returns:
+        The batches, with float16 [batch, classes] as their third part.
+    """
+    targets = np.roll(targets, -first_epoch * batches.steps, 0)
+    repeated = tf.data.Dataset.from_tensor_slices(targets).repeat()
+    dataset = tf.data.Dataset.zip((batches.dataset, repeated))
+    return replace(batches, dataset=dataset.map(lambda batch, soft: (*batch, soft)))
+
+
+def batches_key(
+    settings: TrainSettings,
+    seed: int,
+    data: DataSettings,
+    augmentation: Augmentation,
+    training: Examples,
+    front_end: FrontEnd,
+    batches: Batches,
+) -> dict:
+    """Returns all that the batches of a teacher depend on, JSON-ready.
+
+    Args:
+        settings: With the batch size.
+        seed: Of the batches.
+        data: The task.
+        augmentation: What is done to the examples.
+        training: The examples.
+        front_end: The teacher's.
+        batches: From the first epoch on.
+    """
+    first, _ = next(batches.dataset.take(1).as_numpy_iterator())
+    return {
+        "seed": seed,
+        "batch_size": settings.batch_size,
+        "data": _changed(data) | {"front_end": front_end.name},
+        "augmentation": _changed(augmentation),
+        "examples": int(np.sum(training.values[:, ::7], dtype=np.int64)),
+        "noise": int(np.sum(training.noise[:, ::7], dtype=np.int64)),
+        # Other code makes other batches of the same settings.
+        "first_batch": [round(float(measure(first)), 3) for measure in (np.mean, np.std)],
+    }
+
+
+def _changed(settings) -> dict:
+    """Returns settings that are not the default: new ones of later versions do not count."""
+    usual = as_json(type(settings)())
+    return {name: value for name, value in as_json(settings).items() if value != usual[name]}
+
+
+def soft_targets(
     teachers: list[RunFolder],
     batches_from: Callable[[int], Batches],
     epochs: int,
@@ -26,20 +119,20 @@ def posteriors(
 ) -> np.ndarray:
     """Returns the teachers' mean posteriors of the training batches.
 
-    A student learns most from a teacher that sees the very clips it sees, augmented (Beyer et
+    A student learns most from a teacher that sees the very examples it sees, augmented (Beyer et
     al., Knowledge distillation: A good teacher is patient and consistent, arXiv 2106.05237). The
-    batches follow from a seed, so what the teachers say of them is computed once and serves all
-    students with the same batches.
+    batches follow from a seed, so a teacher's posteriors of them are computed once, stored in its
+    run folder, and serve all students with the same batches.
 
     Args:
         teachers: Run folders with float weights.
         batches_from: Epoch to the training batches that begin with it.
         epochs: Number of epochs wanted.
-        key: All that the batches depend on; JSON-ready.
+        key: All that the batches depend on, see ``batches_key``.
         unsmoothed: Whether to take off the label smoothing that each teacher was trained with: it
-            hides what a teacher knows of the classes that are not the answer (Müller et al., When
-            does label smoothing help?, arXiv 1906.02629, section 4). What a teacher has of it from
-            its own teachers stays.
+            hides how likely a teacher holds the classes that are not the answer (Müller et al.,
+            When does label smoothing help?, arXiv 1906.02629, section 4). What a teacher has of
+            it from its own teachers stays.
 
     Returns:
         float16 [epochs * batches, batch, classes].
@@ -50,17 +143,19 @@ def posteriors(
     total = 0.0
     for teacher in teachers:
         files = _files(teacher, batches_from, epochs, key)
-        said = np.concatenate([_load(path) for path in files])
-        total += unsmoothed(said, smoothing_of(teacher.train_settings())) if unsmoothed else said
+        posteriors = np.concatenate([_load(path) for path in files])
+        if unsmoothed:
+            posteriors = without_smoothing(posteriors, smoothing_of(teacher.train_settings()))
+        total += posteriors
     return (total / len(teachers)).astype(np.float16)
 
 
 def smoothing_of(settings: TrainSettings) -> float:
-    """Returns the label smoothing of a run's targets, of which its labels are only a part."""
+    """Returns the smoothing of a run's targets: that of labels; soft targets have none."""
     return 0.0 if settings.teacher else settings.label_smoothing
 
 
-def unsmoothed(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
+def without_smoothing(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
     """Returns posteriors without the share that label smoothing gives to every class alike.
 
     Args:
@@ -72,22 +167,24 @@ def unsmoothed(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Path]:
-    """Returns a teacher's files, one an epoch, having made those that are missing."""
+    """Returns a teacher's files, one per epoch, having made those that are missing."""
     model = teacher.load_model("float")
     digest = hashlib.sha256(teacher.weights_file("float").read_bytes())
     digest.update(json.dumps(key, sort_keys=True).encode())
     folder = teacher.path / "posteriors"
     files = [folder / f"{digest.hexdigest()[:16]}-{epoch}.npy" for epoch in range(epochs)]
     missing = [epoch for epoch, path in enumerate(files) if not path.exists()]
-    ask = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
+    posteriors = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
     # In any order, so that runs that begin together share the work.
     random.Random(os.getpid()).shuffle(missing)
-    for epoch in progress(missing, len(missing), f"asking {teacher.path.name}, epochs"):
+    title = f"soft targets of {teacher.path.name}, epochs"
+    for epoch in progress(missing, len(missing), title):
         if files[epoch].exists():
             continue
         batches = batches_from(epoch)
-        said = [ask(features) for features, _ in batches.dataset.take(batches.steps)]
-        _save(files[epoch], np.stack(said).astype(np.float16))
+        chosen = batches.dataset.take(batches.steps)
+        made = [posteriors(features) for features, _ in chosen]
+        _save(files[epoch], np.stack(made).astype(np.float16))
     return files
 
 
@@ -101,6 +198,9 @@ def _save(path: Path, values: np.ndarray) -> None:
         raise KwsError(
             f"cannot write {path} ({error.strerror}); make room, and repeat the command"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> np.ndarray:

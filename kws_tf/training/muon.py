@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised, for the matrices of an LSTM's warm-up."""
+"""Muon: momentum, orthogonalised, for the matrices of an LSTM in pretraining."""
 
 import tensorflow as tf
 import tf_keras as keras

@@ -1,0 +1,91 @@
+"""What a run leaves at the end of each epoch, and resumes from."""
+
+import time
+from pathlib import Path
+
+import tensorflow as tf
+import tf_keras as keras
+
+from kws_tf.errors import KwsError
+from kws_tf.files import write_json
+from kws_tf.models import spotter
+from kws_tf.models.building import save_weights
+from kws_tf.run_folder import RunFolder
+
+
+class EpochRecord(keras.callbacks.Callback):
+    """Keeps best weights, a checkpoint and the history at the end of each epoch.
+
+    ``history.json`` is written last, so that it never has an epoch whose weights are missing; an
+    epoch that was interrupted is trained again, on the same batches.
+
+    Args:
+        run: Where to.
+        phase: ``float`` or ``quantized``.
+        history: Rows of the epochs before, which gets those of this phase.
+        examples: Examples per epoch.
+    """
+
+    def __init__(self, run: RunFolder, phase: str, history: list[dict], examples: int):
+        super().__init__()
+        self._run, self._phase, self._history = run, phase, history
+        self._examples = examples
+
+    def set_model(self, model):
+        """Takes the model that is trained."""
+        super().set_model(model)
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+
+    def _path(self, epoch: int) -> Path:
+        return self._run.path / "checkpoint" / f"{self._phase}-{epoch}"
+
+    def restore(self, model: keras.Model, epoch: int) -> None:
+        """Restores model and optimizer as they were after an epoch of this phase.
+
+        Raises:
+            KwsError: If the checkpoint is missing, damaged or of another model.
+        """
+        self.set_model(model)
+        try:
+            self._checkpoint.read(str(self._path(epoch))).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            raise KwsError(
+                f"the checkpoint in {self._run.path} does not fit the run ({type(error).__name__});"
+                " train into a new --run-dir"
+            ) from error
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs):
+        """Writes all that a run resumes from.
+
+        Raises:
+            KwsError: If it cannot be written.
+        """
+        seconds = round(time.monotonic() - self._start, 2)
+        row = {"phase": self._phase, "epoch": epoch, "seconds": seconds, "examples": self._examples}
+        row |= {key: float(value) for key, value in (logs | clip_values(self.model)).items()}
+        try:
+            self._keep(row)
+        except (OSError, tf.errors.OpError) as error:
+            raise KwsError(
+                f"cannot write epoch {epoch + 1} to {self._run.path} ({str(error)[:200]}); is the "
+                "disk full? the epochs before are kept: make room and repeat the command"
+            ) from error
+
+    def _keep(self, row: dict) -> None:
+        earlier = [r["val_accuracy"] for r in self._history if r["phase"] == self._phase]
+        if row["val_accuracy"] > max(earlier, default=-1.0):
+            save_weights(self.model, self._run.weights_file(self._phase))
+        self._checkpoint.write(str(self._path(row["epoch"])))
+        write_json(self._run.history_file, [*self._history, row])
+        self._history.append(row)
+        for old in self._path(0).parent.glob(f"{self._phase}-{row['epoch'] - 1}.*"):
+            old.unlink()
+
+
+def clip_values(model: keras.Model) -> dict[str, float]:
+    """Returns the clips of a model's quantizers, by their names in history and TensorBoard."""
+    return {f"clip/{name}": float(clip) for name, clip in spotter.clips(model).items()}
