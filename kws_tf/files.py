@@ -1,25 +1,86 @@
 """Writing files so that a reader, or a crash, never meets a part of one."""
 
+import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from kws_tf.errors import KwsError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Makes a file appear at once: the old one stays until the new one is whole.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Where to write meanwhile: beside it, with the same ending.
+
+    Raises:
+        KwsError: If it cannot be written; names the file.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "words.txt")
+        >>> with replacing(file) as unfinished:
+        ...     _ = unfinished.write_text("yes, no", encoding="utf-8")
+        ...     print(file.exists(), unfinished.suffix)
+        False .txt
+        >>> file.read_text(encoding="utf-8")
+        'yes, no'
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():  # a device or a pipe, which stays what it is
+        with _named_errors(path):
+            yield path
+        return
+    target = Path(os.path.realpath(path))  # a link stays a link
+    unfinished = target.with_name(f".{target.stem}.part{target.suffix}")
+    try:
+        with _named_errors(path):
+            yield unfinished
+            os.replace(unfinished, target)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sentence = f"the disk is full while writing {path}; free some space and run again"
+        else:
+            reason = error.strerror or error
+            sentence = f"cannot write {path} ({reason}); check that path and its permissions"
+        raise KwsError(sentence) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file at once: the old one stays until the new one is whole."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a file at once.
+
+    Raises:
+        KwsError: If it cannot be written; names the file.
+    """
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text at once, as UTF-8; raises as ``write_bytes``."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, values) -> None:
-    """Writes JSON at once, indented, with a final newline."""
-    write_bytes(path, (json.dumps(values, indent=1) + "\n").encode())
+    """Writes JSON at once, indented, with a final newline; raises as ``write_bytes``."""
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def folder_digest(folder: Path) -> str:

@@ -20,6 +20,7 @@ from kws_tf.run_folder import RunFolder, by_name, open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 from kws_tf.training import distillation
 from kws_tf.training.muon import Muon
+from kws_tf.training.seed import set_seed
 
 _CALIBRATION_BATCHES = 8
 
@@ -236,7 +237,7 @@ def _fit_phase(
     # Each phase has its own weights, order and augmentation, whether or not it was resumed; with
     # teachers, both phases have the batches of which the teachers have been asked.
     seed = 2 * settings.seed + (phase == "quantized")
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     if teachers:
         seed = 2 * settings.seed
     fused.start_compiler()

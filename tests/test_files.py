@@ -1,0 +1,93 @@
+"""Files appear whole or not at all, and errors name them."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from kws_tf import files
+from kws_tf.errors import KwsError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replaces_the_old_file_at_once(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"old")
+    with files.replacing(path) as unfinished:
+        assert unfinished.parent == tmp_path
+        assert unfinished.suffix == ".tflite"
+        unfinished.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["model.tflite"]
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.replacing(path) as unfinished:
+        unfinished.write_text("ne")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_text_is_utf_8_and_json_ascii(tmp_path):
+    files.write_text(tmp_path / "text", "café")
+    files.write_json(tmp_path / "json", {"word": "café"})
+    assert (tmp_path / "text").read_bytes() == "café".encode()
+    assert (tmp_path / "json").read_bytes() == b'{\n "word": "caf\\u00e9"\n}\n'
+    assert json.loads((tmp_path / "json").read_bytes()) == {"word": "café"}
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    files.write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write_text(pipe, "text")
+    assert os.read(reader, 9) == b"text"
+    os.close(reader)
+    assert names(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("absent/file", "No such file or directory"),
+        ("file/file", "Not a directory"),
+        ("folder", "Is a directory"),
+    ],
+)
+def test_errors_name_the_file(tmp_path, place, reason):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(KwsError) as error:
+        files.write_text(tmp_path / place, "text")
+    assert str(error.value) == (
+        f"cannot write {tmp_path / place} ({reason}); check that path and its permissions"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_names_the_file(tmp_path, number):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KwsError) as error, files.replacing(path) as unfinished:
+        unfinished.write_text("ne")
+        raise OSError(number, os.strerror(number))
+    assert str(error.value) == (
+        f"the disk is full while writing {path}; free some space and run again"
+    )
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
