@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.progress import progress
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def positive(text: str) -> int:

@@ -1,14 +1,11 @@
 """Writing files so that a reader, or a crash, never meets a part of one."""
 
-import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from kws_tf.errors import KwsError
 
 
 @contextmanager
@@ -22,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
         Where to write meanwhile: beside it, with the same ending.
 
     Raises:
-        KwsError: If it cannot be written; names the file.
+        OSError: If it cannot be written; with the file's name, also where the disk is full.
 
     Example:
         >>> import tempfile
@@ -35,51 +32,36 @@ def replacing(path: Path) -> Iterator[Path]:
         'yes, no'
     """
     path = Path(path)
-    if path.exists() and not path.is_file():  # a device or a pipe, which stays what it is
-        with _named_errors(path):
-            yield path
-        return
-    target = Path(os.path.realpath(path))  # a link stays a link
-    unfinished = target.with_name(f".{target.stem}.part{target.suffix}")
+    is_special = path.exists() and not path.is_file()  # a device or a pipe stays what it is
+    target = Path(os.path.realpath(path))  # and so does a link
+    unfinished = path if is_special else target.with_name(f".{target.stem}.part{target.suffix}")
     try:
-        with _named_errors(path):
-            yield unfinished
+        yield unfinished
+        if not is_special:
             os.replace(unfinished, target)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sentence = f"the disk is full while writing {path}; free some space and run again"
-        else:
-            reason = error.strerror or error
-            sentence = f"cannot write {path} ({reason}); check that path and its permissions"
-        raise KwsError(sentence) from error
+        if error.filename in (None, str(unfinished)):  # a full disk names no file
+            error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        if not is_special:
+            with suppress(OSError):
+                unfinished.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file at once.
-
-    Raises:
-        KwsError: If it cannot be written; names the file.
-    """
+    """Writes a file at once; raises as ``replacing``."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text at once, as UTF-8; raises as ``write_bytes``."""
+    """Writes text at once, as UTF-8; raises as ``replacing``."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, values) -> None:
-    """Writes JSON at once, indented, with a final newline; raises as ``write_bytes``."""
+    """Writes JSON at once, indented, with a final newline; raises as ``replacing``."""
     write_text(path, json.dumps(values, indent=1) + "\n")
 
 

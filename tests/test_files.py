@@ -7,7 +7,6 @@ import os
 import pytest
 
 from kws_tf import files
-from kws_tf.errors import KwsError
 
 
 def names(folder):
@@ -72,22 +71,25 @@ def test_a_pipe_is_written_to(tmp_path):
 def test_errors_name_the_file(tmp_path, place, reason):
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(KwsError) as error:
+    with pytest.raises(OSError, match=reason) as error:
         files.write_text(tmp_path / place, "text")
-    assert str(error.value) == (
-        f"cannot write {tmp_path / place} ({reason}); check that path and its permissions"
-    )
+    assert error.value.filename == str(tmp_path / place)
+    assert names(tmp_path) == ["file", "folder"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_names_the_file(tmp_path, number):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(KwsError) as error, files.replacing(path) as unfinished:
+    with pytest.raises(OSError) as error, files.replacing(path) as unfinished:
         unfinished.write_text("ne")
         raise OSError(number, os.strerror(number))
-    assert str(error.value) == (
-        f"the disk is full while writing {path}; free some space and run again"
-    )
+    assert error.value.filename == str(path)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, files.replacing(tmp_path / "file"):
+        (tmp_path / "absent").read_bytes()
+    assert error.value.filename == str(tmp_path / "absent")
