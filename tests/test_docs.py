@@ -17,7 +17,7 @@ PAGES = [
     ROOT / "tflite_models" / "README.md",
 ]
 BY_NAME = re.compile(r"kws-tf ([a-z][a-z-]*)")
-BY_FILE = re.compile(r"(?<![\w/])((?:scripts|benchmarks|experiments)/\w+\.py)")
+BY_FILE = re.compile(r"(?<![\w/])((?:scripts|benchmarks|experiments)/[a-z_]+\.py)")
 OPTION = re.compile(r"(?<!\S)(--?[a-z][a-z-]*)")
 
 
