@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import run_main
 
-from kws_tf import cli
+from kws_tf import __version__, cli
 from kws_tf.cli import command, main
 from kws_tf.errors import KwsError
 
@@ -48,6 +48,10 @@ def test_help_lists_every_command_with_a_line(kws_tf):
     lines = [line.split(maxsplit=1) for line in text.partition("commands:\n")[2].splitlines()]
     assert [name for name, _ in lines] == COMMANDS
     assert all(summary.endswith(".") for _, summary in lines)
+
+
+def test_version(kws_tf):
+    assert kws_tf("--version") == (0, f"kws-tf {__version__}\n", "")
 
 
 def test_no_command_shows_the_list_and_fails(kws_tf):
