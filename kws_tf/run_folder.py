@@ -40,7 +40,7 @@ def read_json(path: Path):
         KwsError: If the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise KwsError(
             f"{path} does not exist; give a folder that scripts/train.py has written"

@@ -1,8 +1,10 @@
 """Files appear whole or not at all, and errors name them."""
 
+import ast
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +95,13 @@ def test_an_error_of_another_file_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as error, files.replacing(tmp_path / "file"):
         (tmp_path / "absent").read_bytes()
     assert error.value.filename == str(tmp_path / "absent")
+
+
+def test_no_text_in_an_encoding_of_chance():
+    root = Path(__file__).parents[1]
+    folders = ("kws_tf", "experiments", "benchmarks", "examples")
+    for path in (path for folder in folders for path in (root / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.func.attr if isinstance(getattr(node, "func", None), ast.Attribute) else ""
+            if name in ("read_text", "write_text") and ast.unparse(node.func) != "files.write_text":
+                assert "encoding" in {word.arg for word in node.keywords}, (path, node.lineno)
