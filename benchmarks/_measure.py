@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.progress import progress
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def positive(text: str) -> int:
@@ -138,7 +137,7 @@ def report(
 def machine() -> dict:
     """Returns what the figures depend on besides the code."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:
         names = []

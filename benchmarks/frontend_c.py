@@ -154,7 +154,7 @@ def code_and_stack(folder: Path, target: list[str]) -> tuple[int, int]:
     code = stack = 0
     for source in CODE:
         code += code_bytes("arm-none-eabi-gcc", folder / source, ["-std=c99", *target])
-        usage = (folder / "size.su").read_text().splitlines()
+        usage = (folder / "size.su").read_text(encoding="utf-8").splitlines()
         stack = max([stack, *(int(line.split("\t")[1]) for line in usage)])
     return code, stack
 

@@ -1,6 +1,6 @@
-"""Measure how long each script takes to answer --help, against python -c pass.
+"""Measure how long kws-tf and each script take to answer --help, against python -c pass.
 
-Of a script that misses the bar the slowest imports are shown (python -X importtime).
+Of one that misses the bar the slowest imports are shown (python -X importtime).
 """
 
 import re
@@ -25,7 +25,7 @@ def main() -> None:
         type=Path,
         nargs="*",
         metavar="SCRIPT",
-        help="scripts to measure instead of all in scripts/ and benchmarks/",
+        help="files to measure instead of kws-tf and all in scripts/ and benchmarks/",
     )
     _measure.add_options(parser, repeats=9)
     options = parser.parse_args()
@@ -35,6 +35,8 @@ def main() -> None:
 
     nothing = "python -c pass"
     commands = {nothing: ["-c", "pass"]}
+    if not options.scripts:
+        commands["kws-tf"] = ["-m", "kws_tf", "--help"]
     commands |= {f"{path.parent.name}/{path.name}": [str(path), "--help"] for path in scripts}
     times = _measure.interleave(
         {name: lambda c=command: seconds(c) for name, command in commands.items()}, options.repeats

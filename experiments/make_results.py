@@ -26,7 +26,7 @@ def main() -> None:
     for name, parts in tables.PARTS.items():
         page = options.docs / name
         made = {part: make(results) for part, make in parts.items()}
-        write_bytes(page, tables.fill(page.read_text(), made).encode())
+        write_bytes(page, tables.fill(page.read_text(encoding="utf-8"), made).encode())
     tables.save_bits_plot(results, options.docs / "bits.png")
     print(f"{options.docs} is made of {len(results)} results")
 

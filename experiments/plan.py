@@ -88,7 +88,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 def _read(path: Path) -> Iterator[Experiment]:
-    shared = tomllib.loads(path.read_text())
+    shared = tomllib.loads(path.read_text(encoding="utf-8"))
     for row in shared.pop("rows"):
         changes = shared.get("changes", {}) | row.get("changes", {})
         row = {"title": "", "column": "", "each": {}} | shared | row

@@ -91,7 +91,7 @@ def comparison_table(results: dict) -> str:
             rows.append(
                 [f"**kws_tf, {title}**", f"**{mean(shares):.2f}** ({reach})", size, "above"]
             )
-    with (ROOT / "experiments" / "others.csv").open(newline="") as file:
+    with (ROOT / "experiments" / "others.csv").open(newline="", encoding="utf-8") as file:
         rows += csv.reader(file)
     return _table(["model", "int8 accuracy, %", "file", "source"], rows)
 

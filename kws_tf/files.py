@@ -3,23 +3,66 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file at once: the old one stays until the new one is whole."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Makes a file appear at once: the old one stays until the new one is whole.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Where to write meanwhile: beside it, with the same ending.
+
+    Raises:
+        OSError: If it cannot be written; with the file's name, also where the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "words.txt")
+        >>> with replacing(file) as unfinished:
+        ...     _ = unfinished.write_text("yes, no", encoding="utf-8")
+        ...     print(file.exists(), unfinished.suffix)
+        False .txt
+        >>> file.read_text(encoding="utf-8")
+        'yes, no'
+    """
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.part")
+    is_special = path.exists() and not path.is_file()  # a device or a pipe stays what it is
+    target = Path(os.path.realpath(path))  # and so does a link
+    unfinished = path if is_special else target.with_name(f".{target.stem}.part{target.suffix}")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        yield unfinished
+        if not is_special:
+            os.replace(unfinished, target)
+    except OSError as error:
+        if error.filename in (None, str(unfinished)):  # a full disk names no file
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if not is_special:
+            with suppress(OSError):
+                unfinished.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file at once; raises as ``replacing``."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text at once, as UTF-8; raises as ``replacing``."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, values) -> None:
-    """Writes JSON at once, indented, with a final newline."""
-    write_bytes(path, (json.dumps(values, indent=1) + "\n").encode())
+    """Writes JSON at once, indented, with a final newline; raises as ``replacing``."""
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def folder_digest(folder: Path) -> str:

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 def captured_stderr() -> Iterator[list[str]]:
     """Collects what is written to the process's stderr; the list is filled at the end."""
     text: list[str] = []
-    sys.stderr.flush()
-    before = os.dup(2)
+    if sys.stderr:
+        sys.stderr.flush()
+    try:
+        before = os.dup(2)
+    except OSError:  # closed
+        before = os.open(os.devnull, os.O_WRONLY)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:

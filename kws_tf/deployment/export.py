@@ -113,7 +113,7 @@ def _files(
     ]
     firmware = resources.files("kws_tf.deployment") / "firmware"
     files = {name: c_tables.source(name) for name in c_tables.FRONT_END_SOURCES}
-    files |= {name: (firmware / name).read_text() for name in FIRMWARE_SOURCES}
+    files |= {name: (firmware / name).read_text(encoding="utf-8") for name in FIRMWARE_SOURCES}
     return files | {
         "kws_config.h": header("KWS_CONFIG_H_", config),
         "kws_tables.c": c_tables.table_source(tables),

@@ -33,7 +33,7 @@ def readme(
     front_end, classes = manifest.front_end, len(manifest.labels)
     golden_bytes = 2 * front_end.samples + 5 * front_end.frames * front_end.features + classes
     template = resources.files("kws_tf.deployment") / "firmware" / "README.template.md"
-    return template.read_text().format(
+    return template.read_text(encoding="utf-8").format(
         labels=", ".join(f"`{label}`" for label in manifest.labels),
         front_end=front_end.name,
         hidden=manifest.hidden_units,

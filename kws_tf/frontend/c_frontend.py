@@ -118,7 +118,8 @@ def _build(front_end: FrontEnd, input_scale: float, input_bits: int) -> ctypes.C
         (folder / "size.c").write_text(
             '#include "kws_frontend.h"\n'
             "extern const size_t kws_frontend_size;\n"
-            "const size_t kws_frontend_size = sizeof(kws_frontend_t);\n"
+            "const size_t kws_frontend_size = sizeof(kws_frontend_t);\n",
+            encoding="utf-8",
         )
         library = folder / "kws_frontend.so"
         sources = sorted(str(path) for path in folder.glob("*.c"))

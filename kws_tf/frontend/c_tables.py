@@ -156,4 +156,4 @@ def write_front_end(folder: Path, front_end: FrontEnd, input_scale: float, input
 
 def source(name: str) -> str:
     """Returns the text of one of the C front end's own sources."""
-    return (resources.files("kws_tf.frontend") / "c" / name).read_text()
+    return (resources.files("kws_tf.frontend") / "c" / name).read_text(encoding="utf-8")

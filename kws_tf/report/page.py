@@ -146,7 +146,7 @@ def _settings(run: RunFolder) -> dict[str, dict]:
     file = run.path / "environment.json"
     if file.exists():
         with damage_named(file, "delete it, or train the run anew"):
-            environment = json.loads(file.read_text())
+            environment = json.loads(file.read_text(encoding="utf-8"))
             packages = environment.pop("packages")
             tables["made with"] = environment | packages
     return tables

@@ -108,7 +108,7 @@ def _is_made(target: Path, settings: SynthesisSettings) -> bool:
     try:
         if not target.exists() or not any(target.iterdir()):
             return False
-        description = json.loads((target / DESCRIPTION_FILE).read_text())
+        description = json.loads((target / DESCRIPTION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise KwsError(
             f"{target} is not a folder of a synthesised data set; choose a new or empty folder"
@@ -133,7 +133,7 @@ def _build(folder: Path, settings: SynthesisSettings, jobs: int) -> None:
             pass
     _fill_test_set(settings, utterances, speech, test)
     text = json.dumps(settings.description(), indent=2) + "\n"
-    (folder / DESCRIPTION_FILE).write_text(text)
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 def _made_in_processes(
