@@ -15,12 +15,11 @@ from running import run_main
 
 from kws_tf.audio import reader
 from kws_tf.evaluation import spotting
-from kws_tf.evaluation.evaluate import open_subject
-from kws_tf.evaluation.labelled import quantize
 from kws_tf.evaluation.spotting import FeatureStream, spot
-from kws_tf.evaluation.trigger import Trigger
 from kws_tf.frontend.features import features
 from kws_tf.tflite import interpreter
+from kws_tf.tflite import model as models
+from kws_tf.tflite.trigger import Trigger
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "tflite_models" / "kws-118-full.tflite"
@@ -28,8 +27,8 @@ EVERYTHING = {"threshold": 0.0, "refractory_ms": 0}  # each decision is a detect
 
 
 @pytest.fixture(scope="module")
-def subject():
-    return open_subject(MODEL, "tflite", "quantized")
+def manifest():
+    return models.load(MODEL).manifest
 
 
 def sound(seconds, seed=0):
@@ -47,17 +46,17 @@ def recording(tmp_path):
     return path
 
 
-def test_features_in_blocks_are_those_of_the_whole(subject):
+def test_features_in_blocks_are_those_of_the_whole(manifest):
     samples = sound(5).astype(np.float32)
-    stream = FeatureStream(subject.front_end)
+    stream = FeatureStream(manifest.front_end)
     places = np.sort(np.random.default_rng(0).integers(0, len(samples), 30))
-    blocks = [quantize(stream(block), subject.manifest) for block in np.split(samples, places)]
-    whole = quantize(features(samples, subject.front_end).numpy(), subject.manifest)
+    blocks = [manifest.quantize(stream(block)) for block in np.split(samples, places)]
+    whole = manifest.quantize(features(samples, manifest.front_end).numpy())
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_detections_are_those_of_the_whole(subject, tmp_path, monkeypatch, rate):
+def test_detections_are_those_of_the_whole(manifest, tmp_path, monkeypatch, rate):
     path = tmp_path / "recording.wav"
     soundfile.write(path, sound(4.3 * rate / 16000), rate, "PCM_16")
     samples = reader.load(path)
@@ -66,14 +65,14 @@ def test_detections_are_those_of_the_whole(subject, tmp_path, monkeypatch, rate)
     assert spotted.seconds == len(samples) / 16000 == pytest.approx(4.3, abs=1e-4)
 
     # The whole at once: a window of silence before and after, a decision every 200 ms.
-    values = features(np.pad(samples, 16000), subject.front_end).numpy()
-    windows = sliding_window_view(quantize(values, subject.manifest), 49, axis=0)[::10]
+    values = features(np.pad(samples, 16000), manifest.front_end).numpy()
+    windows = sliding_window_view(manifest.quantize(values), 49, axis=0)[::10]
     scores = interpreter.run(MODEL.read_bytes(), windows.transpose(0, 2, 1)).outputs[0]
     posteriors = (scores.astype(np.float32) + 128) / 256
     expected = [
-        (subject.labels[label], min(decision * 0.2 - 0.01, spotted.seconds), score)
+        (manifest.labels[label], min(decision * 0.2 - 0.01, spotted.seconds), score)
         for decision, label, score in Trigger(**EVERYTHING).detections(
-            posteriors, subject.labels, subject.front_end.log_mel
+            posteriors, manifest.labels, manifest.front_end.log_mel
         )
     ]
     assert len(expected) == len(windows) - 2
@@ -102,7 +101,7 @@ def test_what_holds_nothing(tmp_path, samples):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_scale": 0.5}, "its manifest says 0.5 and 0; convert the run anew"),
+        ({"input_scale": 0.5}, "of scale 0.5 and zero point 0; convert the run anew"),
         ({"labels": [*"abcdefghijklm"]}, "labels"),
     ],
 )

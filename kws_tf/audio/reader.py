@@ -8,7 +8,6 @@ unknown, because it wrote to a pipe, are read to the end.
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -38,14 +37,6 @@ _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, where a FLAC header states none
 # What libsndfile notes of a file of which it reads a part, and raises no error.
 _CUT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _CUT_OGG = re.compile(r"^Ogg ?: (Junk after the last page|Last page lacks[^.]*)", re.MULTILINE)
-
-_stderr_lock = threading.Lock()
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    with _stderr_lock, captured_stderr():
-        yield
 
 
 class UnreadableAudio(KwsError):
@@ -200,7 +191,7 @@ class AudioFile(soundfile.SoundFile):
             raise self._unreadable(f"cannot be read ({detail})", "check the path") from error
 
     def _quiet(self) -> AbstractContextManager:
-        return _silence() if self._prints else nullcontext()
+        return captured_stderr() if self._prints else nullcontext()
 
     def _check_header(self, start: bytes) -> None:
         """Raises unless there is something to read; ``start`` are the file's first bytes."""
