@@ -1,5 +1,6 @@
 """Recordings as people have them: every format, every problem, a thousand files."""
 
+import errno
 import hashlib
 import io
 import json
@@ -687,6 +688,19 @@ def test_bad_places(source, target, tmp_path, capsys):
     assert "is a file" in refused(source, tmp_path / "file")
     put(tmp_path / "official", testing_list__txt=b"")
     assert "testing_list.txt says which" in refused(source, tmp_path / "official")
+
+
+def test_full_disk_names_the_file(source, target, capsys, monkeypatch):
+    people(source, ["up"], 1)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert run_script("import_recordings", source, "-o", target) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: the disk is full while writing {target}/")
+    assert not list(target.glob("up/*"))
 
 
 def test_nothing_to_import(source, target, capsys):
