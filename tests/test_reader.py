@@ -51,7 +51,7 @@ def flac_bytes(pcm, rate=16000):
 
 @pytest.fixture
 def write(tmp_path):
-    def write(data, name="clip.wav"):
+    def write(data, name="recording.wav"):
         (tmp_path / name).write_bytes(data)
         return tmp_path / name
 
