@@ -3,13 +3,22 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_lock = threading.RLock()  # the process has one stderr, whatever its threads
 
 
 @contextmanager
 def captured_stderr() -> Iterator[list[str]]:
     """Collects what is written to the process's stderr; the list is filled at the end."""
+    with _lock, _captured_stderr() as text:
+        yield text
+
+
+@contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
     text: list[str] = []
     if sys.stderr:
         sys.stderr.flush()

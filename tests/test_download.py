@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import http.server
 import io
+import itertools
+import sys
 import tarfile
 import threading
 
@@ -11,6 +13,7 @@ import pytest
 
 from kws_tf.audio import download
 from kws_tf.errors import KwsError
+from kws_tf.progress import progress
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -92,8 +95,8 @@ def link(name, target, kind=tarfile.SYMTYPE):
 
 
 # Incompressible, so that the archive is large enough to be cut.
-CLIP = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))
-GOOD = tar_gz(("./up/aa_nohash_0.wav", CLIP), ("./_background_noise_/rain.wav", b"noise"))
+WORD = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))
+GOOD = tar_gz(("./up/aa_nohash_0.wav", WORD), ("./_background_noise_/rain.wav", b"noise"))
 
 
 def names(folder):
@@ -101,7 +104,7 @@ def names(folder):
 
 
 def assert_unpacked(folder):
-    assert (folder / "up" / "aa_nohash_0.wav").read_bytes() == CLIP
+    assert (folder / "up" / "aa_nohash_0.wav").read_bytes() == WORD
     assert (folder / "_background_noise_" / "rain.wav").read_bytes() == b"noise"
 
 
@@ -113,21 +116,43 @@ def test_official_archives():
     assert download.SPEECH_COMMANDS_TEST_SET.bytes == 112563277
 
 
-def test_whole_download(server, tmp_path, capsys):
+def test_whole_download(server, tmp_path):
     target = tmp_path / "new" / "data"
     folder = download.fetch(server.archive(GOOD), target)
     assert folder == target / "words"
     assert_unpacked(folder)
     assert names(target) == ["words", "words.tar.gz"]
-    assert "downloading words.tar.gz: 100 %" in capsys.readouterr().err
 
 
 def test_done_already(server, tmp_path, capsys):
     archive = server.archive(GOOD)
-    download.fetch(archive, tmp_path, progress=False)
-    assert_unpacked(download.fetch(archive, tmp_path, progress=False))
+    download.fetch(archive, tmp_path)
+    assert_unpacked(download.fetch(archive, tmp_path))
     assert server.asked == [None]
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""  # what takes a moment has no progress line
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "shown"),
+    [
+        (True, ["\rx: 4.0 of 9.0 MB, 8 s left", "\rx: 5.0 of 9.0 MB, 6 s left"]),
+        (False, ["x: 9.0 of 9.0 MB, 0 s left"]),  # a line each ten seconds
+    ],
+)
+def test_progress_in_bytes(monkeypatch, capsys, is_terminal, shown):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    clock = itertools.count(step=1.5)  # seconds an item
+    monkeypatch.setattr("kws_tf.progress.time.monotonic", lambda: next(clock))
+    file = io.BytesIO()
+    file.seek(2_000_000)  # there already
+    for item in progress(range(7), 9_000_000, "x", file.tell):
+        assert file.seek(1_000_000, io.SEEK_CUR) == (item + 3) * 1_000_000
+    text = capsys.readouterr().err
+    assert ("\r" in text) == is_terminal
+    assert text.endswith("\n")
+    position = -1
+    for line in shown:
+        position = text.index(line, position + 1)
 
 
 def test_archive_that_is_there_is_unpacked(server, tmp_path):
@@ -156,12 +181,14 @@ def test_interrupt_leaves_the_part_and_resumes(server, tmp_path, monkeypatch):
     archive = server.archive(GOOD)
     monkeypatch.setattr(download, "_CHUNK", 700)
 
-    def interrupt(self, done):
-        if done > 1000:
-            raise KeyboardInterrupt
+    def interrupted(chunks, *_):
+        for number, chunk in enumerate(chunks):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield chunk
 
     with monkeypatch.context() as patch:
-        patch.setattr(download._Progress, "update", interrupt)
+        patch.setattr(download, "progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
             download.fetch(archive, tmp_path)
     assert names(tmp_path) == ["words.tar.gz.part"]
@@ -234,7 +261,7 @@ def test_broken_archive(server, tmp_path, body):
 )
 def test_malicious_member(server, tmp_path, members):
     target = tmp_path / "inner" / "data"
-    body = tar_gz(("up/aa_nohash_0.wav", CLIP), *members)
+    body = tar_gz(("up/aa_nohash_0.wav", WORD), *members)
     with pytest.raises(KwsError, match="do not use this archive"):
         download.fetch(server.archive(body), target)
     assert names(target) == ["words.tar.gz"]
@@ -262,6 +289,7 @@ def test_disk_full_passes_to_the_command_line(server, tmp_path):
     with pytest.raises(OSError) as error:
         download.fetch(server.archive(GOOD), tmp_path)
     assert error.value.errno == errno.ENOSPC
+    assert error.value.filename == str(tmp_path)
 
 
 def test_target_is_a_file(server, tmp_path):

@@ -392,7 +392,7 @@ def test_bad_data_is_one_sentence(evaluate, model_path, test_set, record_dir, tm
     assert evaluate(model_path, "--test-dir", test_set, "--mix-down")[0] == 0
     for path in (test_set / "down").iterdir():
         path.unlink()
-    fails("no WAV or FLAC", "--test-dir", test_set)
+    fails("no recordings of the class", "--test-dir", test_set)
     (test_set / "down").rmdir()
     fails("no folder for the class 'down'", "--test-dir", test_set)
     description = json.loads((record_dir / records.DESCRIPTION).read_text())

@@ -1,4 +1,4 @@
-"""Recording without a microphone: what it would hear is passed in."""
+"""Recording without a microphone: what it would record is passed in."""
 
 import io
 import sys
@@ -16,18 +16,18 @@ from kws_tf.errors import KwsError
 
 GOOD = spoken(2, [1.2])
 SILENCE = spoken(2, [])
-CLIPPED = np.clip(spoken(2, [1.2], level=5), -1, 1)
+OVERLOADED = np.clip(spoken(2, [1.2], level=5), -1, 1)
 TWICE = spoken(2, [0.4, 1.4])
 
 
 class Session:
-    """A person who answers as planned, and a microphone that hears what is planned."""
+    """A person who answers as planned, and a microphone that gets what is planned."""
 
     def __init__(self, folder):
         self.folder = folder
 
-    def __call__(self, words, count, heard, answers, speaker="Anna", rate=16000, **options):
-        self.heard, self.answers, self.told = list(heard), list(answers), []
+    def __call__(self, words, count, takes, answers, speaker="Anna", rate=16000, **options):
+        self.takes, self.answers, self.told = list(takes), list(answers), []
         self.rate, self.seconds = rate, []
         return microphone.record(
             words,
@@ -42,7 +42,7 @@ class Session:
 
     def capture(self, seconds):
         self.seconds.append(seconds)
-        return self.heard.pop(0).astype(np.float32)[:, None], self.rate
+        return self.takes.pop(0).astype(np.float32)[:, None], self.rate
 
     def ask(self, prompt):
         self.told.append(prompt)
@@ -60,7 +60,7 @@ class Session:
 
 @pytest.fixture
 def session(tmp_path):
-    return Session(tmp_path / "clips")
+    return Session(tmp_path / "data")
 
 
 def test_words_in_turn(session):
@@ -71,11 +71,11 @@ def test_words_in_turn(session):
         for n, word in enumerate(["lights on", "lights on", "dim", "dim"], 1)
     ]
     assert session.seconds == [2.0] * 4  # the window and a second to react
-    clips = scan(session.folder)
-    assert [clip.word for clip in clips] == ["dim", "dim", "lights on", "lights on"]
-    assert len({clip.speaker for clip in clips}) == 1
-    assert {clip.partition for clip in clips} == {"training"}
-    samples, rate = soundfile.read(clips[0].path)
+    written = scan(session.folder)
+    assert [one.word for one in written] == ["dim", "dim", "lights on", "lights on"]
+    assert len({one.speaker for one in written}) == 1
+    assert {one.partition for one in written} == {"training"}
+    samples, rate = soundfile.read(written[0].path)
     assert (len(samples), rate) == (16000, 16000)
     ((start, end),) = bursts(samples)
     assert (start + end) / 2 == pytest.approx(8000, abs=200)
@@ -84,19 +84,23 @@ def test_words_in_turn(session):
 
 
 @pytest.mark.parametrize(
-    ("heard", "answers", "told"),
+    ("takes", "answers", "told"),
     [
         ([SILENCE, GOOD], ["", "", ""], "  silent: nothing above the background"),
-        ([CLIPPED, GOOD], ["", "", "", ""], "  clipped: speak more softly or turn the gain down"),
-        ([CLIPPED], ["", "k"], "  clipped: speak more softly or turn the gain down"),
+        (
+            [OVERLOADED, GOOD],
+            ["", "", "", ""],
+            "  overloaded: speak more softly or turn the gain down",
+        ),
+        ([OVERLOADED], ["", "k"], "  overloaded: speak more softly or turn the gain down"),
         ([TWICE, GOOD], ["", "", "", ""], "  wrong word count: 2 bursts of speech where 1 can be"),
         ([GOOD, GOOD], ["", "r", "", ""], "  good; Enter keeps it, r repeats it "),
     ],
 )
-def test_take_is_repeated_or_kept(session, heard, answers, told):
-    assert session(["dim"], 1, heard, answers) == {"dim": 1}
+def test_take_is_repeated_or_kept(session, takes, answers, told):
+    assert session(["dim"], 1, takes, answers) == {"dim": 1}
     assert told in session.told
-    assert not session.heard
+    assert not session.takes
     assert not session.answers
 
 
@@ -113,24 +117,26 @@ def test_interrupted_session_goes_on(session):
 def test_speakers_fill_the_partitions(session):
     for speaker in ("anna", "ben", "carl"):
         session(["up", "dim"], 2, [GOOD] * 4, ["", ""] * 4, speaker=speaker)
-    clips = scan(session.folder)
-    assert len({clip.speaker for clip in clips}) == 3
-    assert {(c.word, c.partition) for c in clips} == {
+    written = scan(session.folder)
+    assert len({one.speaker for one in written}) == 3
+    assert {(one.word, one.partition) for one in written} == {
         (word, partition) for word in ("up", "dim") for partition in PARTITIONS
     }
     # And stay where they are when the recordings are imported elsewhere.
     imported = import_recordings(session.folder, session.folder.parent / "imported")
     assert all(item.output and not item.findings for item in imported)
-    before = {clip.speaker: clip.partition for clip in clips}
-    assert {c.speaker: c.partition for c in scan(session.folder.parent / "imported")} == before
+    before = {one.speaker: one.partition for one in written}
+    assert {
+        one.speaker: one.partition for one in scan(session.folder.parent / "imported")
+    } == before
 
 
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_other_rate_and_window(session, rate):
     session(["up"], 1, [spoken(2.5, [1.2], rate)], ["", ""], rate=rate, window_ms=1500)
     assert session.seconds == [2.5]
-    (clip,) = scan(session.folder)
-    assert soundfile.info(clip.path).frames == 24000
+    (one,) = scan(session.folder)
+    assert soundfile.info(one.path).frames == 24000
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_other_rate_and_window(session, rate):
 )
 def test_bad_option(session, options, message):
     with pytest.raises(KwsError, match=message):
-        session(**{"words": ["up"], "count": 1, "heard": [], "answers": []} | options)
+        session(**{"words": ["up"], "count": 1, "takes": [], "answers": []} | options)
     assert not session.folder.exists()
 
 
@@ -199,8 +205,8 @@ def sounddevice(monkeypatch, tmp_path):
 )
 def test_no_microphone(sounddevice, tmp_path, capsys, package, message):
     sounddevice(package)
-    folder = tmp_path / "clips"
-    assert run_script("record", "--words", "up", "--speaker", "anna", "--out", folder) == 2
+    folder = tmp_path / "data"
+    assert run_script("record", "--words", "up", "--speaker", "anna", "-o", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(message)
     assert "scripts/import_recordings.py" in line
@@ -210,8 +216,8 @@ def test_no_microphone(sounddevice, tmp_path, capsys, package, message):
 def test_script(sounddevice, tmp_path, monkeypatch, capsys):
     sounddevice(ONLY_48_KHZ)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n" * 4))
-    folder = tmp_path / "clips"
-    options = ("--words", "lights on, dim", "--speaker", "anna", "--out", folder, "--count", 1)
+    folder = tmp_path / "data"
+    options = ("--words", "lights on, dim", "--speaker", "anna", "-o", folder, "--count", 1)
     assert run_script("record", *options) == 0
     text = capsys.readouterr().out
     assert "1 of 2: press Enter and say 'lights on'" in text
@@ -220,4 +226,4 @@ def test_script(sounddevice, tmp_path, monkeypatch, capsys):
         "dim                1",
         f"recorded to {folder}",
     ]
-    assert [clip.word for clip in scan(folder)] == ["dim", "lights on"]
+    assert [one.word for one in scan(folder)] == ["dim", "lights on"]

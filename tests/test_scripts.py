@@ -270,7 +270,7 @@ def train(refused, tmp_path):
         (["--words", "up,up"], "names a word twice"),
         (["--words", ""], "is empty"),
         (["--words", "up,_unknown_"], "reserved name"),
-        (["--words", "up,left"], "of the word 'left'"),
+        (["--words", "up,left"], "no example of the word 'left'"),
         (["--hidden", 0], "--hidden 0 is out of range"),
         (["--weight-bits", 9], "--weight-bits 9 is out of range"),
         (["--learning-rate", "nan"], "--learning-rate nan is out of range"),
@@ -296,7 +296,7 @@ def test_missing_or_empty_data(train, tmp_path):
     assert f"the data folder {absent} does not exist" in train("--data-dir", absent)
     assert f"{empty} has no word folders" in train("--data-dir", empty)
     (empty / "up").mkdir()
-    assert "no WAV or FLAC files" in train("--data-dir", empty)
+    assert "have no recordings" in train("--data-dir", empty)
 
 
 @pytest.fixture
@@ -311,12 +311,12 @@ def test_word_without_training_recordings(train, own_audio):
     for path in (own_audio / "up").iterdir():
         if speech_commands.partition_of(path) == "training":
             path.unlink()
-    assert "of the word 'up' in the training partition" in train("--data-dir", own_audio)
+    assert "no example of the word 'up' in the training partition" in train("--data-dir", own_audio)
 
 
 def test_no_unknown_word(train, own_audio):
     shutil.rmtree(own_audio / UNKNOWN_WORD)
-    assert "of other words" in train("--data-dir", own_audio)
+    assert "no training examples of other words" in train("--data-dir", own_audio)
 
 
 def test_no_noise(train, own_audio):

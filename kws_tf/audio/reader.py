@@ -8,7 +8,6 @@ unknown, because it wrote to a pipe, are read to the end.
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -21,10 +20,11 @@ from kws_tf.quiet import captured_stderr
 
 SAMPLE_RATE = 16000
 """Hz; the rate of Speech Commands and of the front ends."""
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au")
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
 """What names of recordings end in, in small letters."""
 
-_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
+_CHUNKED = ("WAV", "WAVEX", "AIFF")
+_FORMATS = (*_CHUNKED, "FLAC", "OGG", "MP3")
 _RATES = range(4_000, 192_001)
 _BLOCK = 2**19  # values, 33 seconds of mono at 16 kHz
 _ABSURD = 1e6  # re full scale; floats of a damaged file
@@ -36,16 +36,7 @@ _MP3_PADDING = 4096  # bytes; two frames are fewer
 _UNKNOWN_BYTES = 0x7F00_0000
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, where a FLAC header states none
 # What libsndfile notes of a file of which it reads a part, and raises no error.
-_CUT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _CUT_OGG = re.compile(r"^Ogg ?: (Junk after the last page|Last page lacks[^.]*)", re.MULTILINE)
-
-_stderr_lock = threading.Lock()
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    with _stderr_lock, captured_stderr():
-        yield
 
 
 class UnreadableAudio(KwsError):
@@ -66,7 +57,7 @@ def load(
     """Reads a recording.
 
     Args:
-        path: WAV (8 to 64 bits), FLAC, OGG (Vorbis or Opus), MP3, AIFF, AU or CAF.
+        path: WAV (8 to 64 bits), FLAC, OGG (Vorbis or Opus), MP3 or AIFF.
         sample_rate: The rate wanted, Hz; a file of another one is resampled.
         mix_down: Take the mean of several channels instead of refusing them.
 
@@ -130,14 +121,14 @@ class AudioFile(soundfile.SoundFile):
             self._size = os.fstat(self._handle.fileno()).st_size
             if not self._size:
                 raise self._unreadable("is an empty file")
-            start = os.pread(self._handle.fileno(), 2**16, 0)
+            start = self._bytes(0, 2**16)
             # libsndfile's MP3 decoder prints.
             self._prints = start[:4] not in (b"RIFF", b"fLaC", b"OggS", b"FORM")
             with self._quiet():
                 super().__init__(self._handle.fileno(), closefd=False)
-        # Without one of these the length of an MP3 file is a guess from its first frame.
-        self._is_guess = self.format == "MP3" and not re.search(b"Xing|Info|VBRI", start)
-        self._check_header(start)
+            # Without one of these the length of an MP3 file is a guess from its first frame.
+            self._is_guess = self.format == "MP3" and not re.search(b"Xing|Info|VBRI", start)
+            self._check_header()
 
     @property
     def is_float(self) -> bool:
@@ -200,37 +191,56 @@ class AudioFile(soundfile.SoundFile):
             raise self._unreadable(f"cannot be read ({detail})", "check the path") from error
 
     def _quiet(self) -> AbstractContextManager:
-        return _silence() if self._prints else nullcontext()
+        return captured_stderr() if self._prints else nullcontext()
 
-    def _check_header(self, start: bytes) -> None:
-        """Raises unless there is something to read; ``start`` are the file's first bytes."""
+    def _bytes(self, place: int, count: int) -> bytes:
+        return os.pread(self._handle.fileno(), count, place)
+
+    def _check_header(self) -> None:
+        """Raises unless there is something to read, and all of it."""
         if self.format not in _FORMATS:
-            raise self._unreadable(f"is a {self.format} file", "convert it to WAV or FLAC")
+            raise self._unreadable(f"is of the kind {self.format}", "convert it to WAV or FLAC")
         if self.samplerate not in _RATES:
             raise self._unreadable(
                 f"has a sample rate of {self.samplerate:,} Hz",
                 f"convert it to one from {_RATES[0]:,} to {_RATES[-1]:,} Hz",
             )
-        following = self._size - start.find(b"data\0\0\0\0") - 8
-        if self.format == "WAV" and not self.frames and 0 < following < self._size:
+        stated, there = self._sample_bytes()
+        if there and not stated:
             raise self._unreadable(
-                f"says that it has no samples but {following:,} bytes follow, as after a recording "
+                f"says that it has no samples but {there:,} bytes follow, as after a recording "
                 "that was broken off",
                 "rescue them: sox --ignore-length FILE NEW.wav",
+            )
+        if there < stated < _UNKNOWN_BYTES:
+            raise self._unreadable(
+                f"is truncated: its header promises {stated:,} bytes of samples and {there:,} are "
+                "there"
             )
         if not self.frames:
             raise self._unreadable("has no samples")
 
+    def _sample_bytes(self) -> tuple[int, int]:
+        """Returns how many bytes of samples a WAV or AIFF file states, and how many it can have.
+
+        libsndfile reads what is there, and tells of the rest in a log that other chunks may fill.
+        """
+        place, kind = 12, self._bytes(0, 4)
+        name, order = (
+            (b"SSND" if kind == b"FORM" else b"data"),
+            ("little" if kind == b"RIFF" else "big"),
+        )
+        while self.format in _CHUNKED and len(head := self._bytes(place, 8)) == 8:
+            length = int.from_bytes(head[4:], order)
+            place += 8
+            if head[:4] == name:
+                return length, self._size - place
+            place += length + length % 2
+        return 0, 0
+
     def _check_end(self, done: int) -> None:
         """Raises unless so many samples are all that the file promises and all that it holds."""
-        log = self.extra_info
-        for promised, there in _CUT.findall(log):
-            if int(there) < int(promised) < _UNKNOWN_BYTES:
-                raise self._unreadable(
-                    f"is truncated: its header promises {int(promised):,} bytes of samples and "
-                    f"{int(there):,} are there"
-                )
-        if found := _CUT_OGG.search(log):
+        if found := _CUT_OGG.search(self.extra_info):
             raise self._unreadable(f"is no whole OGG file ({found[1].lower()})")
         if done < self.frames < _UNKNOWN_FRAMES and not self._is_guess:
             raise self._unreadable(
@@ -240,7 +250,7 @@ class AudioFile(soundfile.SoundFile):
         if not done:
             raise self._unreadable("has no samples")
         place = os.lseek(self._handle.fileno(), 0, os.SEEK_CUR)
-        following = int.from_bytes(os.pread(self._handle.fileno(), 2, place))
+        following = int.from_bytes(self._bytes(place, 2))
         # An MP3 frame begins with eleven set bits.
         is_frame = self.format == "MP3" and following >> 5 == 0x7FF
         if is_frame and self._size - place > _MP3_PADDING:

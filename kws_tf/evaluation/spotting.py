@@ -51,7 +51,7 @@ class Spotted:
 def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -> Spotted:
     """Runs a model over a recording.
 
-    A window of silence is put before and after, so that a word at either end is heard. Memory
+    A window of silence is put before and after, so that a word at either end is found. Memory
     grows by the features alone, a megabyte in six minutes.
 
     Args:

@@ -37,7 +37,11 @@ def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
 
 def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
     espeak = Espeak()
-    listed = (resources.files("kws_tf.synthesis") / "common_words.txt").read_text(encoding="utf-8").split()
+    listed = (
+        (resources.files("kws_tf.synthesis") / "common_words.txt")
+        .read_text(encoding="utf-8")
+        .split()
+    )
     common = _sounds(espeak, listed)
     parts = _sounds(espeak, [part for word in words for part in (word, *_parts(word))])
     near = {part: _nearest(sounds, common) for part, sounds in parts.items()}

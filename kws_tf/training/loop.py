@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 
 from kws_tf.data import pipeline, sources
 from kws_tf.data.examples import Examples
@@ -21,7 +20,6 @@ from kws_tf.training import distillation, pretraining, starting, step
 from kws_tf.training.checkpoint import EpochRecord
 from kws_tf.training.display import EpochLine, TensorBoard
 from kws_tf.training.optimizer import learning_rates, optimizer
-from kws_tf.training.seed import set_seed
 from kws_tf.training.targets import smoothed_targets
 
 PHASES = ("float", "quantized")
@@ -138,7 +136,7 @@ def _fit_phase(
     epochs, first_epoch = _epochs(settings, phase), sum(row["phase"] == phase for row in history)
     teachers = distillation.open_teachers(settings, run)
     # Each phase has its own weights, order and augmentation, whether or not it was resumed.
-    keras.utils.set_random_seed(_seed(settings, phase))
+    set_seed(_seed(settings, phase))
     model = build_model(settings, run.front_end(), classes, phase)
     if not first_epoch:
         _set_first_weights(run, phase, model, partitions["training"])
