@@ -20,6 +20,7 @@ from kws_tf.training import distillation, pretraining, starting, step
 from kws_tf.training.checkpoint import EpochRecord
 from kws_tf.training.display import EpochLine, TensorBoard
 from kws_tf.training.optimizer import learning_rates, optimizer
+from kws_tf.training.seed import set_seed
 from kws_tf.training.targets import smoothed_targets
 
 PHASES = ("float", "quantized")
