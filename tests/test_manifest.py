@@ -214,7 +214,7 @@ def without_manifest(folder):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (json_with(labels=[*LABELS, "thirteenth"]), "belongs to the 5 labels"),
+        (json_with(labels=[*LABELS, "thirteenth"]), "the 5 labels of its manifest need"),
         (json_with(labels=["_silence_", "_unknown_"]), "none of its labels is a keyword"),
         (json_with(labels=["a", "a", "b", "c"]), "a label is there twice"),
         (json_with(labels="abcd"), "labels is 'abcd', no list"),
@@ -252,7 +252,7 @@ def without_manifest(folder):
             json_with(front_end=dataclasses.asdict(FRONT_END) | {"example_ms": 500.0}),
             "its manifest",
         ),
-        (json_with(labels=["_silence_", "up"]), "belongs to the 2 labels"),
+        (json_with(labels=["_silence_", "up"]), "the 2 labels of its manifest need"),
         (lambda folder: save_model(folder, FILE[:3000]), "truncated or damaged"),
         (rewritten("model.tflite", FILE[:3000]), "SHA-256 or size differs"),
         (rewritten("model.tflite", b"this is text"), "not a .tflite file"),

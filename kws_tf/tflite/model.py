@@ -97,8 +97,8 @@ def check(content: bytes, manifest: Manifest, where: str) -> tuple[TensorFormat,
     scores = outputs[0]
     if (scores.type, scores.shape) != ("INT8", (1, classes)) or not scores.scale > 0:
         raise KwsError(
-            f"the output of {where} is {scores}, and int8 {[1, classes]} belongs to the "
-            f"{classes} labels of its manifest; use the files as conversion wrote them"
+            f"the output of {where} is {scores}, but the {classes} labels of its manifest need "
+            f"int8 {[1, classes]}; use the files as conversion wrote them"
         )
     return outputs
 
