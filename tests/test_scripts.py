@@ -296,7 +296,7 @@ def test_missing_or_empty_data(train, tmp_path):
     assert f"the data folder {absent} does not exist" in train("--data-dir", absent)
     assert f"{empty} has no word folders" in train("--data-dir", empty)
     (empty / "up").mkdir()
-    assert "no WAV or FLAC files" in train("--data-dir", empty)
+    assert "have no recordings" in train("--data-dir", empty)
 
 
 @pytest.fixture
