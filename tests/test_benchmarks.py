@@ -124,7 +124,7 @@ def test_front_end(call, rows):
 
 def test_start_up(rows, tmp_path):
     slow = tmp_path / "slow.py"
-    slow.write_text("import time\ntime.sleep(1.1)\nimport json.tool")
+    slow.write_text("import time\ntime.sleep(1.1)\nimport multiprocessing.pool, json.tool")
     found = rows("start_up", BENCHMARKS.parent / "scripts" / "evaluate.py", slow)
     slow_row = found.pop(f"{tmp_path.name}/slow.py")
     assert slow_row["median"] > 1100
@@ -133,7 +133,7 @@ def test_start_up(rows, tmp_path):
         slow_row["median"] / found["python -c pass"]["median"]
     )
     report = json.loads((tmp_path / "figures.json").read_text())
-    assert "json.tool" in report["slowest_imports"][slow_row["name"]]
+    assert "multiprocessing.pool" in report["slowest_imports"][slow_row["name"]]
 
 
 def test_interpreter(rows, tmp_path):
