@@ -37,19 +37,28 @@ def quantized_model():
     return model
 
 
-def trained(model, features, targets, steps=1):
+def trained(model, features, targets, steps=1, two_cores=True):
     """Weights after some steps of gradient descent, and the metrics of the last one."""
-    step.compile_model(model, keras.optimizers.SGD(RATE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "two_loops_pay", lambda: two_cores)
+        step.compile_model(model, keras.optimizers.SGD(RATE))
     for _ in range(steps):
         metrics = model.train_step((tf.constant(features), tf.constant(targets)))
     return model.get_weights(), {name: float(value) for name, value in metrics.items()}
 
 
 @pytest.mark.parametrize(
-    ("build", "size"), [(float_model, 1), (float_model, 17), (quantized_model, 17)]
+    ("build", "size", "two_cores"),
+    [
+        (float_model, 1, True),
+        (float_model, 17, True),
+        (quantized_model, 16, True),
+        (quantized_model, 16, False),
+        (quantized_model, 18, False),
+    ],
 )
-def test_halves_are_the_whole_batch(build, size):
-    """The loss is that of the whole; what layers add is the weighted mean of the halves'."""
+def test_the_loss_depends_neither_on_parts_nor_on_cores(build, size, two_cores):
+    """It is that of the whole; what layers add is the weighted mean of the halves'."""
     model = build()
     before = model.get_weights()
     features, targets = sample(size, model.input.dtype.name)
@@ -63,7 +72,7 @@ def test_halves_are_the_whole_batch(build, size):
     keras.optimizers.SGD(RATE).apply_gradients(zip(gradients, variables, strict=True))
     expected = model.get_weights()
 
-    weights, metrics = trained(build(), features, targets)
+    weights, metrics = trained(build(), features, targets, two_cores=two_cores)
     assert metrics["loss"] == pytest.approx(float(total), rel=1e-6)
     tolerance = 1e-6 if build is quantized_model else 1e-3  # of float32
     for start, mine, theirs in zip(before, weights, expected, strict=True):
@@ -71,6 +80,26 @@ def test_halves_are_the_whole_batch(build, size):
         np.testing.assert_allclose(mine, theirs, atol=tolerance * moved + 1e-12)
     if build is quantized_model:
         assert float(of_layers) > 1.0  # there is a penalty to compare
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(16, [16]), (18, [9, 9]), (1, [1])])
+def test_one_core_takes_the_whole_batch_if_that_is_the_same(size, lengths):
+    features = tf.range(size)
+    pieces = step.whole(features, 10 * features)
+    assert [len(piece) for piece, _ in pieces] == lengths
+    assert sorted(np.concatenate([piece for piece, _ in pieces])) == list(range(size))
+    for piece, targets in pieces:
+        np.testing.assert_array_equal(targets, 10 * piece)
+    if size == 16:
+        assert list(pieces[0][0].numpy()[:4]) == [0, 1, 8, 9]
+
+
+def test_two_loops_pay_where_there_are_two_cores(monkeypatch):
+    for cores in ({0}, {0, 1}):
+        monkeypatch.setattr(step.os, "sched_getaffinity", lambda _, cores=cores: cores)
+        assert step.two_loops_pay() == (len(cores) > 1)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert not step.two_loops_pay()
 
 
 def losses(model, features):
@@ -99,7 +128,8 @@ def test_metrics_are_those_of_keras():
     assert metrics == pytest.approx({name: value for name, (value,) in history.items()}, rel=1e-5)
 
 
-def test_halves_do_not_wait_for_each_other():
+def test_halves_do_not_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr(step, "two_loops_pay", lambda: True)
     model = float_model()
     step.compile_model(model, keras.optimizers.Adam())
     batches = iter(tf.data.Dataset.from_tensors(sample(8, "float32")).repeat())
@@ -125,6 +155,6 @@ def ancestors(operation):
 
 
 def test_batch_normalisation_takes_the_whole_batch(monkeypatch):
-    monkeypatch.setattr(step, "in_halves", None)
+    monkeypatch.setattr(step, "step_in_parts", None)
     model = build_teacher(8, 8, CLASSES)
     step.compile_model(model, keras.optimizers.SGD(RATE))
