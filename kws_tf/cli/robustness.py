@@ -45,7 +45,7 @@ def _parser():
         type=Path,
         required=True,
         metavar="DIR",
-        help="a test set of audio, one folder a class",
+        help="a test set of audio, one folder per class",
     )
     parser.add_argument(
         "--noise-dir",
@@ -72,7 +72,7 @@ def _parser():
     )
     for name, default, text in (
         ("--alone", 500, "stretches of each noise recording without a word; 0: none"),
-        ("--limit", 0, "examples a class, for a quick look; 0: all"),
+        ("--limit", 0, "examples per class, for a quick look; 0: all"),
         ("--seed", 0, "seed of that choice and of the noise"),
     ):
         parser.add_argument(name, type=int, default=default, metavar="N", help=text)

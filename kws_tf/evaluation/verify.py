@@ -44,7 +44,7 @@ def verify_model(
             its input, then a QuantizedDense.
         content: The .tflite file's content, as ``convert_model`` returns it.
         features: float32 [examples, frames, features], as the model takes them.
-        labels: int [examples], the true classes; without them nothing is said of accuracy.
+        labels: int [examples], the true classes; without them accuracy is left out.
         float_model: The spotter before fine-tuning, to compare accuracies with.
         calibration: float32 [examples, frames, features] of training, for the baseline of plain
             post-training quantization of ``float_model``; it is left out if ``None``.
