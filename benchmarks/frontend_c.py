@@ -39,7 +39,7 @@ for _ in range(int(sys.argv[2])):
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
-    parser.add_argument("--test-dir", type=Path, help="a test set of audio, one folder a class")
+    parser.add_argument("--test-dir", type=Path, help="a test set of audio, one folder per class")
     parser.add_argument(
         "--agreement-examples",
         type=_measure.positive,
@@ -105,19 +105,19 @@ def cost(model_path: Path, result) -> None:
     folder, front_end = result.folder, result.manifest.front_end
     units, classes = result.manifest.hidden_units, len(result.manifest.labels)
     macs = front_end.frames * 4 * units * (front_end.features + units) + units * classes
-    print(f"multiply-accumulates an inference: {macs}")
+    print(f"multiply-accumulates per inference: {macs}")
     if shutil.which("valgrind") and shutil.which("cmake"):
         build = folder / "build"
         run("cmake", "-S", folder, "-B", build)
         run("cmake", "--build", build)
         inside = collected("--toggle-collect=kws_frontend_row", build / "kws_golden_frontend")
         rows = 3 * front_end.frames  # of the three golden signals
-        print(f"callgrind, instructions a hop (this machine): {inside // rows}")
+        print(f"callgrind, instructions per hop (this machine): {inside // rows}")
         few, more = (
             collected(sys.executable, "-c", INFERENCES, model_path, str(n)) for n in (1, 5)
         )
         print(
-            "callgrind, instructions an inference (TFLM reference kernels, this machine): "
+            "callgrind, instructions per inference (TFLM reference kernels, this machine): "
             f"{(more - few) // 4}"
         )
     if not shutil.which("arm-none-eabi-gcc"):
@@ -130,8 +130,8 @@ def cost(model_path: Path, result) -> None:
         line += f"{tables.ram} of RAM, {stack} of stack in its largest function"
         if shutil.which("qemu-system-arm") and shutil.which("cmake"):
             printed = run("sh", folder / "run_qemu.sh", cpu)
-            hop = re.search(r"instructions a hop: (\d+)", printed)[1]
-            line += f"; QEMU, instructions a hop (-O3): {hop}"
+            hop = re.search(r"instructions per hop: (\d+)", printed)[1]
+            line += f"; QEMU, instructions per hop (-O3): {hop}"
         print(line)
     flags = ["-std=c++17", "-fno-exceptions", "-fno-rtti", "-mthumb", "-mcpu=cortex-m4"]
     flags += [*CPUS["cortex-m4"], f"-I{folder}", f"-I{TFLM_STAND_IN}"]

@@ -5,6 +5,7 @@ TFLite Micro runs its reference kernels on this machine: no figure for a microco
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import _measure
@@ -36,8 +37,6 @@ def main() -> None:
 def measure(path: Path, options) -> list[_measure.Row]:
     """Times a model in both interpreters beside the float model of its size."""
     import numpy as np
-    import tensorflow as tf
-    from tflite_micro import runtime
 
     from kws_tf.tflite import model as models
 
@@ -48,32 +47,10 @@ def measure(path: Path, options) -> list[_measure.Row]:
     examples = np.random.default_rng(0).integers(-128, 128, size).astype(np.int8)
     float_content = plain_float(shape.frames, shape.features, manifest.hidden_units, classes)
 
-    def lite(model, inputs):
-        interpreter = tf.lite.Interpreter(model_content=model, num_threads=1)
-        interpreter.allocate_tensors()
-        source = interpreter.get_input_details()[0]["index"]
-
-        def run(example):
-            interpreter.reset_all_variables()
-            interpreter.set_tensor(source, example)
-            interpreter.invoke()
-
-        return run, inputs
-
-    def on_tflm(model, inputs):
-        interpreter = runtime.Interpreter.from_bytes(model, arena_size=10 * len(model) + 2**20)
-
-        def run(example):
-            interpreter.reset()
-            interpreter.set_input(example, 0)
-            interpreter.invoke()
-
-        return run, inputs
-
     runs = {
-        "float, TFLite": lite(float_content, examples.astype(np.float32) / 40),
-        "int8, TFLite": lite(content, examples),
-        "int8, TFLite Micro": on_tflm(content, examples),
+        "float, TFLite": (on_tflite(float_content), examples.astype(np.float32) / 40),
+        "int8, TFLite": (on_tflite(content), examples),
+        "int8, TFLite Micro": (on_tflm(content), examples),
     }
 
     def seconds(run, inputs) -> float:
@@ -95,6 +72,36 @@ def measure(path: Path, options) -> list[_measure.Row]:
         )
         for name, taken in times.items()
     ]
+
+
+def on_tflite(model: bytes) -> Callable:
+    """Returns a function that runs an example in the TFLite interpreter, from a zeroed state."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+
+    def run(example):
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(source, example)
+        interpreter.invoke()
+
+    return run
+
+
+def on_tflm(model: bytes) -> Callable:
+    """Returns the same under TFLite Micro."""
+    from tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=10 * len(model) + 2**20)
+
+    def run(example):
+        interpreter.reset()
+        interpreter.set_input(example, 0)
+        interpreter.invoke()
+
+    return run
 
 
 def plain_float(frames: int, features: int, units: int, classes: int) -> bytes:

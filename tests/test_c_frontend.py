@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class ModelInput(NamedTuple):
-    """What the C front end must know of a model."""
+    """What the C front end needs of a model."""
 
     front_end: FrontEnd
     input_scale: float

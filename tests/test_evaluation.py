@@ -29,6 +29,7 @@ from kws_tf.quantization.quantizers import PactQuantizer
 from kws_tf.run_folder import RunFolder
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.tflite import formats, interpreter, tflm
+from kws_tf.tflite import model as tflite_model
 from kws_tf.tflite.manifest import Manifest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -364,6 +365,27 @@ def test_a_run_collects_its_accuracies(evaluate, run, test_set, record_dir):
     # The run's own data are in "data", which is not here.
     code, _, err = evaluate(run.path, "--partition", "validation")
     assert_one_sentence(code, err, "the data folder data does not exist")
+
+
+def test_an_evaluated_run_is_published(evaluate, capsys, run, test_set, tmp_path):
+    save_model(run.path)
+    publish = (SCRIPTS / "publish_model.py", run.path, "mine", "--test-dir", test_set)
+    assert evaluate(run.path, "--test-dir", test_set)[0] == 0
+    assert_one_sentence(run_main(*publish), capsys.readouterr().err, "--runtime tflm")
+    assert evaluate(run.path, "--test-dir", test_set, "--runtime", "tflm")[0] == 0
+    assert run_main(*publish, "-o", tmp_path / "out") == 0
+    published = tflite_model.load(tmp_path / "out" / "mine.tflite")
+    assert published.content == FILE
+    details = published.manifest.details
+    accuracies = run.accuracies()
+    for key in ("tflite", "tflm"):
+        assert details["accuracy"][key]["correct"] == accuracies[key]["correct"]
+        assert details["accuracy"][key]["command"].endswith(f"--runtime {key}")
+    assert str(tmp_path / "run") not in json.dumps(details)
+    with np.load(tmp_path / "out" / "mine.sample.npz") as sample:
+        assert details["sample"]["examples"] == len(sample["labels"]) == 26
+        decided = MODEL.run(sample["inputs"], "tflm").posteriors.argmax(1)
+        assert details["sample"]["correct"]["tflm"] == np.sum(decided == sample["labels"])
 
 
 def assert_one_sentence(code, err, message):

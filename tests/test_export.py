@@ -153,7 +153,7 @@ def test_an_unknown_op_is_refused(tmp_path):
     graph = Graph(model_bytes("logmel40")[0])
     graph.object.operatorCodes[3].builtinCode = schema.BuiltinOperator.ATAN2
     graph.object.operatorCodes[3].deprecatedBuiltinCode = 127
-    with pytest.raises(KwsError, match="does not know \\(ATAN2\\)"):
+    with pytest.raises(KwsError, match="does not have \\(ATAN2\\)"):
         export(save_model(tmp_path / "model", content=graph.to_bytes()), tmp_path / "firmware")
 
 
@@ -243,7 +243,7 @@ def test_an_emulated_chip_passes_the_golden_check(tmp_path, cpu, name):
     folder = export(save_model(tmp_path / "model", name), tmp_path / "firmware").folder
     printed = run("sh", folder / "run_qemu.sh", cpu)
     assert "golden check passed" in printed
-    instructions = int(printed.split("instructions a hop: ")[1].split()[0])
+    instructions = int(printed.split("instructions per hop: ")[1].split()[0])
     assert 10_000 < instructions < 5_000_000
 
 

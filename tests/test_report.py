@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from models import classifier_file, random_model, save_model
 from running import run_main
-from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS, make_audio
+from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, make_audio, write_wav
 
 from kws_tf.conversion.convert import convert_run
 from kws_tf.errors import KwsError
@@ -27,7 +27,7 @@ from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.outcomes import Outcome
 from kws_tf.evaluation.proof import Report
 from kws_tf.files import write_json
-from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.models import spotter
 from kws_tf.models.building import build_model, save_weights
 from kws_tf.models.computing import compute
@@ -38,6 +38,8 @@ from kws_tf.training import loop
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SECTIONS = ("learning", "confusion", "classes", "clips", "weights", "activations", "exactness")
+#: Of ten frames, so that it is quick.
+FRONT_END = FrontEnd(log_mel=LogMel(hop_ms=100.0))
 #: A word, and so a folder, that would run if it were not escaped; as long as a word may get.
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2);&amp;\"'"
 
@@ -56,7 +58,7 @@ def original(audio, tmp_path_factory):
     The model file is another model than the weights, which no one looks at here.
     """
     run = RunFolder(tmp_path_factory.mktemp("runs") / "run")
-    front_end = FrontEnd(example_ms=DATA.window_ms).normalised([-8.0] * 40, [3.0] * 40)
+    front_end = FRONT_END.normalised([-8.0] * 40, [3.0] * 40)
     data = dataclasses.replace(DATA, words=(HOSTILE, WORDS[1]))
     run.start(TRAIN, data, AUGMENTATION, audio, front_end)
     rng, history = np.random.default_rng(0), []
@@ -328,8 +330,9 @@ def test_unconverted_quantized_from_the_start_with_fixed_clips(run, undrawn):
 
 def test_script_on_a_test_set(original, report, undrawn, tmp_path):
     audio = original.data_dir()
-    for label in original.labels():
-        source = audio / {"_unknown_": "cat", "_silence_": "cat"}.get(label, label)
+    write_wav(tmp_path / "test" / "_silence_" / "0.wav", np.zeros(16000))
+    for label in original.labels()[1:]:
+        source = audio / (label if label != "_unknown_" else UNKNOWN_WORD)
         for number, path in enumerate(sorted(source.iterdir())[:6]):
             target = tmp_path / "test" / label / f"cat_{number:08x}_nohash_0.wav"
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -423,7 +426,7 @@ def test_page_of_a_damaged_file_is_one_sentence(run, undrawn, name, key, message
 
 
 def test_observed_signals_lead_to_the_models_logits(original):
-    features = np.random.default_rng(0).normal(0, 1.5, [5, 24, 40]).astype(np.float32)
+    features = np.random.default_rng(0).normal(0, 1.5, [5, FRONT_END.frames, 40]).astype(np.float32)
     model = original.load_model("quantized")
     (expected,) = compute(model, features)
     seen = {signal.name: signal for signal in signals.observe(model, features)}
@@ -431,10 +434,10 @@ def test_observed_signals_lead_to_the_models_logits(original):
     quantized = np.clip(np.rint(logits.values / logits.step), -128, 127) * logits.step
     np.testing.assert_allclose(quantized.reshape(5, 4), expected, atol=1e-5)
 
-    np.testing.assert_array_equal(seen["cell/input"].values.reshape(5, 24, 40), features)
+    np.testing.assert_array_equal(seen["cell/input"].values.reshape(features.shape), features)
     kernel = model.get_layer(spotter.LSTM).cell.kernel.numpy()
     np.testing.assert_array_equal(seen["cell/kernel_f"].values, kernel[:, 8:16].ravel())
-    assert seen["cell/hidden"].values.size == 5 * 24 * 8
+    assert seen["cell/hidden"].values.size == 5 * FRONT_END.frames * 8
     assert seen["cell/gate"].limit == 8
     clips = {name: float(clip) for name, clip in spotter.clips(model).items()}
     assert {name: s.limit for name, s in seen.items() if s.has_clip} == clips

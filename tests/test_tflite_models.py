@@ -62,5 +62,5 @@ def test_checkpoint_loads_and_decides_well(path):
         decided = np.argmax(model(features), axis=1)
         if same_words:
             assert np.mean(decided == labels) > 0.9
-        else:  # a run to start from knows other words, and silence
+        else:  # a run to start from has other words, and silence
             assert np.mean((decided == 0) == (labels == 0)) > 0.9

@@ -2,7 +2,7 @@
 
 Prints accuracy as n of N, precision and recall of each class and the confusion matrix. Of a run
 it writes evaluation-RUNTIME.json and .png and an entry of accuracy.json into the run folder; of a
-model that is in no run it writes nothing but what --out and --json ask for.
+model that is in no run it writes only the files that --out and --json name.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def _parser():
         "--test-dir",
         type=Path,
         metavar="DIR",
-        help="a test set of audio, one folder a class (default: the one beside a run's data)",
+        help="a test set of audio, one folder per class (default: the one beside a run's data)",
     )
     data.add_argument(
         "--data-dir",
@@ -90,7 +90,7 @@ def _parser():
 
 
 def _examples(subject, options):
-    """Loads what the options ask for."""
+    """Loads the examples that the options name."""
     import dataclasses
 
     from kws_tf.data.locate import test_set_beside

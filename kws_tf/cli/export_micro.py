@@ -17,15 +17,14 @@ def main() -> None:
         "--examples",
         type=Path,
         nargs="+",
-        default=[],
         metavar="FILE",
-        help="recordings for the golden vectors, WAV or FLAC (default: generated signals)",
+        help="recordings for the golden vectors (default: generated signals)",
     )
     options = parser.parse_args()
 
     from kws_tf.deployment.export import export
 
-    result = export(options.model, options.out, options.examples)
+    result = export(options.model, options.out, options.examples or ())
     print(f"{'part':28}{'flash':>10}{'RAM':>10}")
     for part, flash, ram in result.memory:
         print(f"{part:28}{flash:10}{ram:10}")

@@ -21,7 +21,7 @@ def main() -> None:
         "--test-dir",
         type=Path,
         metavar="DIR",
-        help="test set to show decisions on, one folder a class (default: the validation set is "
+        help="test set to show decisions on, one folder per class (default: the validation set is "
         "used)",
     )
     data.add_argument(

@@ -12,9 +12,14 @@ from kws_tf.checks import check_targets
 from kws_tf.cli import command
 from kws_tf.errors import KwsError
 
+SNRS_DB = (20.0, 10.0, 5.0, 0.0)
+SHIFTS_MS = (-200.0, -150.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0, 200.0)
+
 
 def main() -> None:
     options = _parser().parse_args()
+    options.snrs = list(SNRS_DB) if options.snrs is None else options.snrs
+    options.shifts = list(SHIFTS_MS) if options.shifts is None else options.shifts
     _check(options)
 
     from kws_tf.evaluation import evaluate, robustness, robustness_plot
@@ -45,7 +50,7 @@ def _parser():
         type=Path,
         required=True,
         metavar="DIR",
-        help="a test set of audio, one folder a class",
+        help="a test set of audio, one folder per class",
     )
     parser.add_argument(
         "--noise-dir",
@@ -54,25 +59,15 @@ def _parser():
         metavar="DIR",
         help="noise recordings, or a folder with _background_noise_ in it or beside it",
     )
-    parser.add_argument(
-        "--snrs",
-        type=float,
-        nargs="*",
-        metavar="DB",
-        default=[20.0, 10.0, 5.0, 0.0],
-        help="signal-to-noise ratios, dB",
-    )
-    parser.add_argument(
-        "--shifts",
-        type=float,
-        nargs="*",
-        metavar="MS",
-        default=[-200.0, -150.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0, 200.0],
-        help="time shifts, ms; positive is later",
-    )
+    for name, unit, default, text in (
+        ("--snrs", "DB", SNRS_DB, "signal-to-noise ratios, dB"),
+        ("--shifts", "MS", SHIFTS_MS, "time shifts, ms; positive is later"),
+    ):
+        text += f" (default: {' '.join(f'{value:g}' for value in default)})"
+        parser.add_argument(name, type=float, nargs="*", metavar=unit, help=text)
     for name, default, text in (
         ("--alone", 500, "stretches of each noise recording without a word; 0: none"),
-        ("--limit", 0, "examples a class, for a quick look; 0: all"),
+        ("--limit", 0, "examples per class, for a quick look; 0: all"),
         ("--seed", 0, "seed of that choice and of the noise"),
     ):
         parser.add_argument(name, type=int, default=default, metavar="N", help=text)

@@ -17,7 +17,7 @@ def main() -> int:
         "--test-dir",
         type=Path,
         metavar="DIR",
-        help="test set, one folder a class (default: the validation set is used)",
+        help="test set, one folder per class (default: the validation set is used)",
     )
     parser.add_argument(
         "--data-dir",

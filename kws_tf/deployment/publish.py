@@ -17,7 +17,7 @@ from kws_tf.tflite import interpreter, tflm
 from kws_tf.tflite import model as models
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
-SAMPLE_EXAMPLES_A_CLASS = 8
+SAMPLE_EXAMPLES_PER_CLASS = 8
 EXPERIMENT_RESULT = "result.json"
 """What an experiment adds to its run folder; a copy that has it need not be run again."""
 
@@ -41,27 +41,12 @@ def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures)
     content, manifest = model.content, model.manifest
     entries = run.accuracies()
     target = Path(folder) / f"{name}.tflite"
-    accuracies = {}
-    for key in ("tflite", "tflm"):
-        entry = entries.get(key, {})
-        if entry.get("sha256") == manifest.sha256:
-            command = f"kws-tf evaluate {target} --test-dir {Path(examples.source).name}"
-            accuracies[key] = {"command": f"{command} --runtime {key}"}
-            accuracies[key] |= {field: entry[field] for field in _KEPT if field in entry}
-    if len(accuracies) < 2:
-        raise KwsError(
-            f"the model of {run.path} has not been evaluated on a test set; run kws-tf evaluate "
-            "on it, with --runtime tflite and with --runtime tflm"
-        )
+    accuracies = _accuracies(run, entries, manifest.sha256, target, examples.source)
     settings = _portable_settings(run)
     for place in ("data_dir", "data_digest"):
         settings.pop(place, None)
-    chosen = np.concatenate(
-        [
-            np.flatnonzero(examples.labels == label)[:SAMPLE_EXAMPLES_A_CLASS]
-            for label in range(len(manifest.labels))
-        ]
-    )
+    per_class = [np.flatnonzero(examples.labels == i) for i in range(len(manifest.labels))]
+    chosen = np.concatenate([positions[:SAMPLE_EXAMPLES_PER_CLASS] for positions in per_class])
     inputs, labels = manifest.quantize(examples.features[chosen]), examples.labels[chosen]
     details = {
         "accuracy": accuracies,
@@ -82,6 +67,23 @@ def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures)
     dataclasses.replace(manifest, details=details).save(target)
     write_bytes(target, content)
     return target
+
+
+def _accuracies(run: RunFolder, entries: dict, sha256: str, target: Path, source: str) -> dict:
+    """Returns what evaluation measured on the model, with the commands that measure it again."""
+    found = {}
+    for key in ("tflite", "tflm"):
+        entry = entries.get(key, {})
+        if entry.get("sha256") == sha256:
+            command = f"kws-tf evaluate {target} --test-dir {Path(source).name} --runtime {key}"
+            found[key] = {"command": command}
+            found[key] |= {field: entry[field] for field in _KEPT if field in entry}
+    if len(found) < 2:
+        raise KwsError(
+            f"the model of {run.path} has not been evaluated on a test set; run kws-tf evaluate "
+            "on it, with --runtime tflite and with --runtime tflm"
+        )
+    return found
 
 
 def publish_run(run: RunFolder, folder: Path) -> Path:

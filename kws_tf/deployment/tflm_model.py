@@ -1,4 +1,4 @@
-"""What firmware must know of a model file: its ops for TFLM's resolver, and its arena."""
+"""What firmware needs of a model file: its ops for TFLM's resolver, and its arena."""
 
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ def inspect(model: Model) -> TflmModel:
     unknown = sorted(set(graph.names) - set(RESOLVER_METHODS))
     if unknown:
         raise KwsError(
-            f"{model.path} has operators that the firmware does not know ({', '.join(unknown)}); "
+            f"{model.path} has operators that the firmware does not have ({', '.join(unknown)}); "
             "convert an LSTM spotter with kws-tf convert"
         )
     if len(model.outputs) != 1:

@@ -55,7 +55,7 @@ def load(
         front_end: With normalisation constants.
         settings: Of the task: for a test set whether stereo is mixed down, for a partition the
             same words as well, and the shares of unknown and silent examples.
-        test_dir: Audio in the layout of Speech Commands' test set, one folder a class.
+        test_dir: Audio in the layout of Speech Commands' test set, one folder per class.
         data_dir: Log-mel records, or audio in the Speech Commands layout.
         partition: Of ``data_dir``: ``validation``, the fixed set that training validates on, or
             the same of ``training``.
@@ -81,7 +81,7 @@ def of_run(
 
     Args:
         run: The run.
-        test_dir: Audio, one folder a class.
+        test_dir: Audio, one folder per class.
         data_dir: Where the validation partition comes from; the run's own data if absent.
 
     Raises:

@@ -94,7 +94,7 @@ def measure(decided: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Me
 
 
 def table(metrics: Metrics) -> str:
-    """Returns accuracy, a row a class, and the confusion matrix as text."""
+    """Returns accuracy, a row per class, and the confusion matrix as text."""
     width = max(len("class"), *map(len, metrics.labels))
     lines = [
         f"accuracy: {metrics.correct:,} of {metrics.total:,} ({100 * metrics.accuracy:.2f} %)",

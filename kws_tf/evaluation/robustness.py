@@ -53,7 +53,7 @@ class Plan:
         snrs_db: Signal-to-noise ratios, dB.
         shifts_ms: Time shifts, ms.
         alone: Stretches of each noise recording alone; none for a model without silence.
-        limit: Examples a class at most, drawn by the seed; 0 is all.
+        limit: Examples per class at most, drawn by the seed; 0 is all.
         seed: Of that choice, and of the places in the noise recordings.
         mix_down: Mix stereo files down instead of refusing them.
     """
@@ -71,7 +71,7 @@ def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robust
 
     Args:
         model: What is measured.
-        test_dir: A test set in the canonical layout, one folder a class.
+        test_dir: A test set in the canonical layout, one folder per class.
         noise_dir: A folder of noise recordings, or one with ``_background_noise_``.
         plan: The conditions.
 
@@ -79,17 +79,17 @@ def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robust
         KwsError: If data or model are missing or damaged, or do not fit each other, a shift is
             as long as an example, or a recording or an example of a word holds nothing but zeros.
     """
-    asked = _conditions(model, test_dir, noise_dir, plan)
+    wanted = _conditions(model, test_dir, noise_dir, plan)
     make_features = _feature_function(model.manifest.front_end)
     inputs = [
         model.manifest.quantize(make_features(condition.samples(part)))
-        for condition in progress(asked, len(asked), "mixing and shifting")
+        for condition in progress(wanted, len(wanted), "mixing and shifting")
         for part in _batches(condition.chosen)
     ]
     ran = interpreter.run(model.content, np.concatenate(inputs), where=str(model.path))
-    ends = np.cumsum([len(condition.chosen) for condition in asked])[:-1]
+    ends = np.cumsum([len(condition.chosen) for condition in wanted])[:-1]
     rows = []
-    for condition, scores in zip(asked, np.split(ran.outputs[0], ends), strict=True):
+    for condition, scores in zip(wanted, np.split(ran.outputs[0], ends), strict=True):
         rows += _rows(condition, scores, model.manifest.labels, bool(plan.snrs_db))
     details = {
         "command": shlex.join(sys.argv),
@@ -128,16 +128,16 @@ def _conditions(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> li
     def samples(chosen):
         return stored[chosen] / np.float32(32768)
 
-    asked = [conditions.clean(samples, labels)]
+    wanted = [conditions.clean(samples, labels)]
     if noises.under_words:
         power = _speech_power(samples, paths, spoken, rate)
         task = (samples, power, np.flatnonzero(spoken), labels)
         for name, noise in noises.under_words.items():
-            asked += [conditions.noisy(name, noise, snr, *task) for snr in plan.snrs_db]
+            wanted += [conditions.noisy(name, noise, snr, *task) for snr in plan.snrs_db]
     for name, (noise, amplitudes) in noises.alone.items():
-        asked.append(conditions.noise_alone(name, noise, amplitudes, classes.index(SILENCE)))
-    asked += [conditions.shifted(ms, n, samples, labels) for ms, n in offsets.items()]
-    return asked
+        wanted.append(conditions.noise_alone(name, noise, amplitudes, classes.index(SILENCE)))
+    wanted += [conditions.shifted(ms, n, samples, labels) for ms, n in offsets.items()]
+    return wanted
 
 
 def _offsets(shifts_ms: Sequence[float], front_end: FrontEnd) -> dict[float, int]:

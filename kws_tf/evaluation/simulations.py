@@ -7,12 +7,9 @@ import tf_keras as keras
 
 from kws_tf.conversion.convert import fused_model, to_int8
 from kws_tf.conversion.parameters import IntegerParameters
-from kws_tf.errors import KwsError
 from kws_tf.evaluation.outcomes import Outcome
 from kws_tf.models.computing import compute
-from kws_tf.models.spotter import CLASSIFIER, LSTM
-from kws_tf.quantization.dense import QuantizedDense
-from kws_tf.quantization.lstm import QuantizedLSTM
+from kws_tf.models.parts import classifier_of, lstm_of
 from kws_tf.reference.integer_model import IntegerModel
 from kws_tf.tflite import graph as g
 from kws_tf.tflite import interpreter, tflm
@@ -74,24 +71,6 @@ def run_all(
     )
 
 
-def layers_of(model: keras.Model) -> tuple[QuantizedLSTM, QuantizedDense]:
-    """Returns a model's quantized LSTM and classifier.
-
-    Raises:
-        KwsError: If it has not one of each.
-    """
-    found = [
-        [layer for layer in model.layers if isinstance(layer, kind)]
-        for kind in (QuantizedLSTM, QuantizedDense)
-    ]
-    if list(map(len, found)) != [1, 1]:
-        raise KwsError(
-            f"the model {model.name} has {len(found[0])} QuantizedLSTM and {len(found[1])} "
-            "QuantizedDense layers; build it of one of each"
-        )
-    return found[0][0], found[1][0]
-
-
 def float_outcome(model: keras.Model, features: np.ndarray) -> Outcome:
     """Returns what a float model decides."""
     (logits,) = compute(model, features)
@@ -108,7 +87,7 @@ def post_training(
         features: float32 [examples, frames, features].
         calibration: The same of training examples, from which the ranges are taken.
     """
-    units, classes = model.get_layer(LSTM).cell.units, model.get_layer(CLASSIFIER).units
+    units, classes = lstm_of(model).cell.units, classifier_of(model).units
     fused = fused_model(*model.input_shape[1:], units, classes)
     fused.set_weights(model.get_weights())
     content = to_int8(fused, calibration)
@@ -131,15 +110,13 @@ def _in_double(model: keras.Model, parameters: IntegerParameters, runtime: str, 
     other neighbour, and every step of recurrence after it differs as well.
     """
     double = keras.Input(model.input_shape[1:], dtype="float64")
-    layers = []
-    changes = {"dtype": "float64", "runtime": runtime, "overflow_penalty": 0.0}
-    for layer, changed in zip(layers_of(model), (changes, {"dtype": "float64"}), strict=True):
-        layers.append(type(layer).from_config(layer.get_config() | changed))
-    twin = keras.Model(double, layers[1](layers[0](double)))
-    for layer, trained in zip(layers, layers_of(model), strict=True):
-        layer.set_weights(trained.get_weights())
+    lstm = _copied(lstm_of(model), runtime=runtime, overflow_penalty=0.0)
+    classifier = _copied(classifier_of(model))
+    twin = keras.Model(double, classifier(lstm(double)))
+    lstm.set_weights(lstm_of(model).get_weights())
+    classifier.set_weights(classifier_of(model).get_weights())
     # A double quotient may round to another integer than the float32 one that quantized.
-    cell = layers[0].cell
+    cell = lstm.cell
     for variable, values, scales in (
         (cell.kernel, parameters.kernel, parameters.kernel_scales),
         (cell.recurrent_kernel, parameters.recurrent, parameters.recurrent_scales),
@@ -151,8 +128,12 @@ def _in_double(model: keras.Model, parameters: IntegerParameters, runtime: str, 
     return _keras_outcome(f"layer in double, {runtime} functions", twin, features)
 
 
+def _copied(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
+    return type(layer).from_config(layer.get_config() | {"dtype": "float64"} | changes)
+
+
 def _keras_outcome(name: str, model: keras.Model, features: np.ndarray) -> Outcome:
-    lstm, classifier = layers_of(model)
+    lstm, classifier = lstm_of(model), classifier_of(model)
     both = keras.Model(model.input, [lstm.output, classifier.output])
     hidden, logits = compute(both, features)
     hidden = np.rint(hidden / lstm.cell.scale("hidden").numpy())

@@ -1,4 +1,4 @@
-"""The end of a first run: convert the model, measure it in every form, say it in a table."""
+"""The end of a first run: convert the model, measure it in every form, make a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def convert_and_measure(
 
     Args:
         run: A finished run.
-        test_dir: Audio, one folder a class; if absent, the test set beside the run's data, or
+        test_dir: Audio, one folder per class; if absent, the test set beside the run's data, or
             the validation partition where there is none.
         runtimes: What to evaluate it with, of ``RUNTIMES``.
 

@@ -11,12 +11,14 @@ import numpy as np
 import tf_keras as keras
 
 from kws_tf.conversion import guards
+from kws_tf.conversion.convert import check_model
 from kws_tf.conversion.parameters import integer_parameters
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import bounds, simulations, tensor_table
 from kws_tf.evaluation.bounds import Check
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.proof import Report
+from kws_tf.models.parts import lstm_of
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite import formats, tflm
 from kws_tf.tflite import graph as g
@@ -42,7 +44,7 @@ def verify_model(
             its input, then a QuantizedDense.
         content: The .tflite file's content, as ``convert_model`` returns it.
         features: float32 [examples, frames, features], as the model takes them.
-        labels: int [examples], the true classes; without them nothing is said of accuracy.
+        labels: int [examples], the true classes; without them accuracy is left out.
         float_model: The spotter before fine-tuning, to compare accuracies with.
         calibration: float32 [examples, frames, features] of training, for the baseline of plain
             post-training quantization of ``float_model``; it is left out if ``None``.
@@ -53,11 +55,11 @@ def verify_model(
         What was found; ``report.holds`` says whether every bound holds.
 
     Raises:
-        KwsError: If the model has other layers, a guard of the file is broken, or the features
-            are not what it takes.
+        KwsError: If the model is of other layers (see ``convert.check_model``), a guard of the
+            file is broken, or the features are not what it takes.
     """
+    check_model(model)
     guards.check(content)
-    lstm, _ = simulations.layers_of(model)
     features = np.asarray(features, np.float32)
     wanted = formats.ends(content, "the model").input.shape[1:]
     if features.shape[1:] != wanted or not len(features):
@@ -67,7 +69,7 @@ def verify_model(
         )
     parameters = integer_parameters(model)
     # By the layer's own quantizer: the integers of what the Keras model computes with.
-    steps = lstm.cell.quantize("input", features).numpy() / parameters.input_scale
+    steps = lstm_of(model).cell.quantize("input", features).numpy() / parameters.input_scale
     inputs = np.rint(steps).astype(np.int8)
 
     of_float = [simulations.float_outcome(float_model, features)] if float_model else []
@@ -111,9 +113,8 @@ def verify(
         examples.source,
         examples.split,
     )
-    lstm, _ = simulations.layers_of(model)
     # The scale is the file's, or the model would not have been opened, and so the layer's.
-    same_width = converted.manifest.input_bits == lstm.cell.quantizers["input"].bits
+    same_width = converted.manifest.input_bits == lstm_of(model).cell.quantizers["input"].bits
     described = Check("the manifest's input has the layer's width", same_width)
     return dataclasses.replace(report, checks=[described, *report.checks])
 

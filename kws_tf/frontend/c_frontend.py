@@ -19,7 +19,7 @@ FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic")
 
 
 class ModelInput(Protocol):
-    """What the C front end must know of a model; a manifest has it."""
+    """What the C front end needs of a model; a manifest has it."""
 
     front_end: FrontEnd
     input_scale: float

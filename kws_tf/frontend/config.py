@@ -88,7 +88,7 @@ class LogMel:
         return dataclasses.replace(self, hop_ms=hop_ms)
 
     def fingerprint(self) -> str:
-        """Returns a short hash of all constants; records carry it."""
+        """Returns a short hash of all constants, which records store."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

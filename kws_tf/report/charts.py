@@ -8,13 +8,13 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-# Colours that stand for variables of the page's style sheet, which knows light and dark.
+# Colours that stand for variables of the page's style sheet, which has light and dark.
 INK, FAINT, CLIP = "#010101", "#020202", "#030303"
 LINES = ("#040404", "#050505", "#060606", "#070707")
 _VARIABLES = {INK: "ink", FAINT: "faint", CLIP: "clip"} | {
     colour: f"line-{number}" for number, colour in enumerate(LINES)
 }
-#: Line styles beside the colours, for whoever cannot tell those apart.
+#: Line styles beside the colours, for whoever sees no difference between those.
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
 
 _STYLE = {

@@ -11,7 +11,7 @@ _BINS = 64
 
 
 def histograms(signals: Sequence[Signal]) -> list[dict]:
-    """Draws a histogram a signal.
+    """Draws a histogram for each signal.
 
     Returns:
         Plots with ``title``, ``svg`` and ``text``.

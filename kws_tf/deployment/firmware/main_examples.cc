@@ -64,7 +64,7 @@ int main() {
 #endif
     status = spotter.ClassifyExample(golden.samples, KWS_EXAMPLE_SAMPLES);
 #ifdef KWS_MPS2
-    std::printf("  instructions an example: %lu\n", mps2_instructions());
+    std::printf("  instructions per example: %lu\n", mps2_instructions());
 #endif
     if (status != kws::Status::kOk) {
       std::printf("%s: %s\n", golden.name, kws::StatusText(status));

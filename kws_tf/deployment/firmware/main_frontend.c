@@ -32,7 +32,7 @@ int main(void) {
   kws_frontend_feed(&frontend, last->samples + KWS_EXAMPLE_SAMPLES / 3, KWS_WINDOW);
   mps2_start();
   kws_frontend_row(&frontend, features);
-  printf("instructions a hop: %lu\n", mps2_instructions());
+  printf("instructions per hop: %lu\n", mps2_instructions());
 #endif
   printf("front end: %u bytes of RAM\n", (unsigned)sizeof frontend);
   printf("%s\n", failures ? "golden check FAILED" : "golden check passed");

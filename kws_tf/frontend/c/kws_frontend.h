@@ -1,4 +1,4 @@
-/* Front end: 16-bit samples in, int8 model input out, one row of features a hop.
+/* Front end: 16-bit samples in, int8 model input out, one row of features per hop.
  *
  * C99, float32, no heap, no global state: the caller owns the struct. The constants are in
  * kws_config.h and kws_tables.c, both made from the model's manifest. One thread may use one
