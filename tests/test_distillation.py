@@ -31,6 +31,12 @@ def contents(folder):
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
 
 
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path, monkeypatch):
+    """Soft targets are kept in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def teacher(untrained, tmp_path):
     """A copy of the untrained run."""
@@ -114,7 +120,7 @@ def test_posteriors_are_computed_once(teacher, monkeypatch):
         return distillation.soft_targets([teacher], batches_from, epochs, key)
 
     made = targets(2, {"seed": 0})
-    folder = teacher.path / "posteriors"
+    folder = distillation.FOLDER
     before = contents(folder)
     assert len(before) == 2
     np.testing.assert_array_equal(targets(2, {"seed": 0}), made)
@@ -131,8 +137,9 @@ def test_posteriors_are_computed_once(teacher, monkeypatch):
 
 
 def test_posteriors_that_cannot_be_written_are_one_sentence(teacher):
-    (teacher.path / "posteriors").write_text("")
-    with pytest.raises(KwsError, match=r"cannot write .*posteriors.*repeat the command"):
+    distillation.FOLDER.parent.mkdir()
+    distillation.FOLDER.write_text("")
+    with pytest.raises(KwsError, match=r"cannot write .*soft-targets.*repeat the command"):
         distillation.soft_targets([teacher], batches_from, 1, {})
 
 
@@ -226,7 +233,7 @@ def test_students_with_other_features_have_the_same_soft_targets(teacher, tones,
         batches = loop._batches(run, "float", training, [teacher], 0)
         features, _, soft = next(batches.dataset.as_numpy_iterator())
         assert features.shape[-1] == front_end.features
-        made.append((soft, contents(teacher.path / "posteriors")))
+        made.append((soft, contents(distillation.FOLDER)))
     np.testing.assert_array_equal(*(soft for soft, _ in made))
     assert made[0][1] == made[1][1]
 

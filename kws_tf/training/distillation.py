@@ -13,12 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.data.examples import Examples
+from kws_tf.data.locate import ROOT
 from kws_tf.data.pipeline import Batches
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.progress import progress
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
+
+# In the working directory: a teacher that comes with the package may lie where none may write.
+FOLDER = ROOT / "soft-targets"
 
 
 def open_teachers(settings: TrainSettings, run: RunFolder) -> list[RunFolder]:
@@ -171,8 +175,7 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
     model = teacher.load_model("float")
     digest = hashlib.sha256(teacher.weights_file("float").read_bytes())
     digest.update(json.dumps(key, sort_keys=True).encode())
-    folder = teacher.path / "posteriors"
-    files = [folder / f"{digest.hexdigest()[:16]}-{epoch}.npy" for epoch in range(epochs)]
+    files = [FOLDER / f"{digest.hexdigest()[:16]}-{epoch}.npy" for epoch in range(epochs)]
     missing = [epoch for epoch, path in enumerate(files) if not path.exists()]
     posteriors = tf.function(lambda features: tf.nn.softmax(model(features, training=False)))
     # In any order, so that runs that begin together share the work.
@@ -191,7 +194,7 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
 def _save(path: Path, values: np.ndarray) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.npy")
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.save(temporary, values)
         temporary.replace(path)
     except OSError as error:
