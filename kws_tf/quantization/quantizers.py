@@ -10,8 +10,6 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-_SMALLEST_CLIP = 1e-4
-
 
 @tf.custom_gradient
 def _snap(x, scale, low, high):
@@ -28,16 +26,12 @@ def _snap(x, scale, low, high):
 class ClipRange(keras.constraints.Constraint):
     """Keeps a clip within its bounds: ``min(max(clip, low), high)`` after each update.
 
-    Args:
-        low: Smallest clip.
-        high: Largest clip; ``None`` for no bound.
-
     Example:
         >>> float(ClipRange(0.5, 8.0)(tf.constant(9.0)))
         8.0
     """
 
-    def __init__(self, low: float = _SMALLEST_CLIP, high: float | None = None):
+    def __init__(self, low: float = 1e-4, high: float | None = None):
         self.low, self.high = low, high
 
     def __call__(self, clip):
@@ -50,7 +44,13 @@ class ClipRange(keras.constraints.Constraint):
 
 
 class _Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
-    """What all quantizers share: they are what their arguments are."""
+    """What all quantizers share: they are what their arguments are, attributes of that name."""
+
+    _arguments: tuple[str, ...]
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {name: getattr(self, name) for name in self._arguments}
 
     @classmethod
     def from_config(cls, config):
@@ -107,6 +107,9 @@ class PactQuantizer(_Quantizer):
         0.25
     """
 
+    _arguments = ("bits", "clip", "trainable", "narrow_range", "l2", "learned_step")
+    _constraint = ClipRange()
+
     def __init__(
         self,
         bits: int = 8,
@@ -138,52 +141,39 @@ class PactQuantizer(_Quantizer):
         return -self.high if self.narrow_range else -self.high - 1
 
     def build(self, tensor_shape, name, layer):
-        """Adds the clip, a scalar variable ``<name>_clip``, to a layer.
-
-        Args:
-            tensor_shape: Not used: the whole tensor has one clip.
-            name: Of the signal.
-            layer: Gets the variable.
+        """Adds a scalar variable ``<name>_clip`` to a layer, whatever the tensor's shape.
 
         Returns:
             ``{"clip": variable}``, the weights that the other methods take.
         """
-        del tensor_shape
         return {
             "clip": layer.add_weight(
                 name=f"{name}_clip",
                 shape=(),
                 initializer=keras.initializers.Constant(self.clip),
                 trainable=self.trainable,
-                constraint=self._constraint(),
+                constraint=self._constraint,
                 regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
             )
         }
 
-    def _constraint(self):
-        return ClipRange()
-
     def scale(self, weights) -> tf.Tensor:
-        """Returns the real value of one integer step, a scalar.
-
-        It is a float32 value, as in the model file, whatever the layer computes in.
-        """
+        """Returns the value of an integer step, float32 as in the model file, in any type."""
         clip = tf.convert_to_tensor(weights["clip"])
         return tf.cast(tf.cast(clip, tf.float32) / float(-self.low), clip.dtype)
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Fake-quantizes.
+        """Fake-quantizes float32 or float64 of any shape, alike in training and inference.
 
         Args:
-            inputs: float32 or float64 of any shape.
-            training: Not used: training and inference compute the same.
+            inputs: Real numbers.
+            training: Not used.
             weights: From ``build``.
             **kwargs: Not used.
 
         Returns:
             Multiples of the scale, of the shape and type of the inputs.
         """
-        del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limited = tf.clip_by_value(inputs, -clip, clip)
         rounded = _snap(limited, self.scale(weights), float(self.low), float(self.high))
@@ -191,17 +181,6 @@ class PactQuantizer(_Quantizer):
             # The factor is 0; its gradient is 1 / clip.
             rounded += (clip / tf.stop_gradient(clip) - 1.0) * tf.stop_gradient(rounded - limited)
         return rounded
-
-    def get_config(self):
-        """Returns the arguments."""
-        return {
-            "bits": self.bits,
-            "clip": self.clip,
-            "trainable": self.trainable,
-            "narrow_range": self.narrow_range,
-            "l2": self.l2,
-            "learned_step": self.learned_step,
-        }
 
 
 @keras.utils.register_keras_serializable("kws_tf")
@@ -211,26 +190,16 @@ class CellQuantizer(PactQuantizer):
     The fused op wants the cell's scale to be a power of two; the clip itself need not be one, for
     the op's ``cell_clip`` limits the state to any value. With scale = 2^ceil(log2 clip) / 2^15:
 
-    ====================  =================================================================
-    value                 scale * min(max(round(c / scale), -limit), limit), where c is x
-                          limited to +-clip and limit = min(floor(clip / scale), 32767)
-    gradient of x         1 where |x| <= clip, else 0
-    gradient of the clip  sign(x) where |x| > clip, else 0
-    ====================  =================================================================
+    value = scale * min(max(round(c / scale), -limit), limit), where c is x limited to +-clip and
+    limit = min(floor(clip / scale), 32767). The gradients are those of ``PactQuantizer``.
 
     The clip stays above 0.5 and at or below 8: outside of scales 2^-15 to 2^-12 TFLite and TFLite
     Micro compute garbage without an error.
 
-    Args:
-        clip: Initial clip.
-        trainable: Whether ``fit`` trains the clip.
-        l2: Weight of the L2 penalty on the clip.
-
-    Raises:
-        ValueError: If the clip is not positive.
+    Args and errors are those of ``PactQuantizer``.
 
     References:
-        The gradient is that of ``PactQuantizer``. The op's rules: TensorFlow Lite,
+        The op's rules: TensorFlow Lite,
         ``kernels/unidirectional_sequence_lstm.cc``, PopulateQuantizedLstmParams8x8_16
         (https://github.com/tensorflow/tensorflow).
 
@@ -244,12 +213,11 @@ class CellQuantizer(PactQuantizer):
     """
 
     SMALLEST, LARGEST = 0.501, 8.0
+    _arguments = ("clip", "trainable", "l2")
+    _constraint = ClipRange(SMALLEST, LARGEST)
 
     def __init__(self, clip: float = 8.0, trainable: bool = True, l2: float = 0.0):
         super().__init__(bits=16, clip=clip, trainable=trainable, l2=l2)
-
-    def _constraint(self):
-        return ClipRange(self.SMALLEST, self.LARGEST)
 
     def scale(self, weights) -> tf.Tensor:
         """Returns the cell's scale: 2^-15, 2^-14, 2^-13 or 2^-12."""
@@ -269,29 +237,18 @@ class CellQuantizer(PactQuantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Fake-quantizes a cell state; arguments and result as of ``PactQuantizer``."""
-        del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limit = self.limit(weights)
         return _snap(tf.clip_by_value(inputs, -clip, clip), self.scale(weights), -limit, limit)
-
-    def get_config(self):
-        """Returns the arguments."""
-        return {"clip": self.clip, "trainable": self.trainable, "l2": self.l2}
 
 
 @keras.utils.register_keras_serializable("kws_tf")
 class FixedPointQuantizer(_Quantizer):
     """A fixed-point format without variables, such as Q3.12: 16 bits, 12 of them fractional.
 
-    With scale = 2^-fraction_bits and n = 2^(bits-1):
-
-    =============  =============================================
-    value          scale * min(max(round(x / scale), -n), n - 1)
-    gradient of x  1 everywhere
-    =============  =============================================
-
-    The gradient passes straight through also where the value saturates: what follows the formats
-    of the LSTM, sigmoid and tanh, has no derivative left there.
+    With scale = 2^-fraction_bits and n = 2^(bits-1): value = scale * min(max(round(x / scale),
+    -n), n - 1), gradient of x = 1. It passes straight through also where the value saturates: what
+    follows the formats of the LSTM, sigmoid and tanh, has no derivative left there.
 
     Args:
         fraction_bits: Bits after the binary point.
@@ -306,6 +263,8 @@ class FixedPointQuantizer(_Quantizer):
         >>> quantizer(tf.constant([-9.0, 0.3, 9.0])).numpy()
         array([-2.  ,  0.25,  1.75], dtype=float32)
     """
+
+    _arguments = ("fraction_bits", "bits")
 
     def __init__(self, fraction_bits: int, bits: int = 16):
         self.fraction_bits = fraction_bits
@@ -323,7 +282,3 @@ class FixedPointQuantizer(_Quantizer):
         """Fake-quantizes; arguments and result as of ``PactQuantizer``."""
         largest = 2.0 ** (self.bits - 1)
         return _snap(inputs, self.scale(), -largest, largest - 1)
-
-    def get_config(self):
-        """Returns the arguments."""
-        return {"fraction_bits": self.fraction_bits, "bits": self.bits}

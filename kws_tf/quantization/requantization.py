@@ -4,10 +4,7 @@ import tensorflow as tf
 
 
 def away_from_zero(dtype) -> float:
-    """Returns a factor just above 1 that makes ``tf.round`` take halves away from zero.
-
-    Else it would take them to the even neighbour, which the runtimes do not.
-    """
+    """Returns a factor just above 1: ``tf.round`` then takes halves away from zero, not to even."""
     return 1.0 + 2.0 ** (-22 if dtype == tf.float32 else -44)
 
 
@@ -50,8 +47,8 @@ def requantize(total, first, second):
 
     Args:
         total: Integers held in float32 or float64.
-        first: From ``requantization``; broadcast against ``total``.
-        second: The same.
+        first: From ``requantization``, as ``second``; broadcast against ``total``.
+        second: The other factor.
 
     Returns:
         Integers of the same type, not saturated.
@@ -70,12 +67,7 @@ def integer_totals(x, w, x_scale, w_scale, bias=None):
     1,032 terms; the same sum over real values would be off in its last bits, and now and then
     on the wrong side of a rounding.
 
-    Args:
-        x: float32 [batch, n]; integers times ``x_scale``.
-        w: float32 [n, m]; integers times ``w_scale``.
-        x_scale: float32 scalar.
-        w_scale: float32 [m].
-        bias: float32 [m], added as an int32 of scale ``x_scale * w_scale``; optional.
+    Args as of ``exact_matmul``, all scales given.
 
     Returns:
         float32 [batch, m], integers. The gradient that comes back must be that of the real number
