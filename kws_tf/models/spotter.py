@@ -55,17 +55,11 @@ def build_quantized(
 ) -> keras.Model:
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
 
-    Those arguments are not listed again, nor those of ``QuantizedLSTM``, of which ``runtime`` and
-    ``overflow_penalty`` are for the ``tflite`` profile.
-
-    Args:
-        profile: ``tflite`` or ``paper``, see ``profiles``.
-        trainable_clips: Whether the clips are trained (PACT) or fixed.
-        weight_bits: Width of the weights.
-        clip_l2: Weight of the L2 penalty on the activations' clips.
-        dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
-            in nearly all cases where float32 does not.
-        **bits: Widths of other signals and the gradient of weight clips, passed on to the profile.
+    Sizes are as in ``build_float``, ``profile`` is one of ``profiles``, to which ``bits`` (widths
+    of other signals and the gradient of weight clips) are passed on, ``clip_l2`` the L2 penalty's
+    weight on the activations' clips; all else is ``QuantizedLSTM``'s, ``runtime`` and
+    ``overflow_penalty`` for the ``tflite`` profile only. ``float64`` rounds as the runtimes' 31-bit
+    multipliers do in nearly all cases where ``float32`` does not.
     """
     deploys = profile == "tflite"
     inputs = keras.Input((frames, features), name="features", dtype=dtype)
@@ -197,7 +191,7 @@ def _float_signals(cell, classifier, features: np.ndarray) -> list[np.ndarray]:
 
 
 def _clip_of(values: np.ndarray, quantizer: PactQuantizer, at_8_bits: float) -> float:
-    """Returns the initial clip of a signal: at fewer than 8 bits that of the least squared error."""
+    """Returns a signal's initial clip: at fewer than 8 bits that of the least squared error."""
     if quantizer.bits >= 8:
         return float(at_8_bits)
     values = np.ravel(values).astype(np.float32)
