@@ -92,15 +92,10 @@ class Manifest:
         return Trigger.parse(self.details.get("trigger", {}))
 
     def quantize(self, features: np.ndarray) -> np.ndarray:
-        """Turns features into the model's int8 input, bit for bit as ``PactQuantizer`` does.
+        """Turns normalised features, float32, into the model's input, int8 of the same shape.
 
-        ``round(x / scale)`` in float32, halves to even, limited to the input's width.
-
-        Args:
-            features: float32 [examples, frames, features], normalised.
-
-        Returns:
-            int8, of the same shape.
+        ``round(x / scale)`` in float32, halves to even, limited to the input's width: bit for bit
+        as ``PactQuantizer`` does.
         """
         largest = 2 ** (self.input_bits - 1)
         steps = np.rint(features / np.float32(self.input_scale))
@@ -113,9 +108,6 @@ class Manifest:
     @classmethod
     def parse(cls, values) -> "Manifest":
         """Restores a manifest from ``to_json``, also of version 0.1.
-
-        Args:
-            values: What was read.
 
         Raises:
             ValueError: If a field is missing, unknown, of another type or out of its range.
