@@ -32,32 +32,20 @@ class LogMel:
     The defaults are the constants of the published log-mel records of Speech Commands, but for
     the hop: the records have a frame every 10 ms, the models take every second one.
 
-    Attributes:
-        sample_rate: Hz.
-        window_ms: Length of the periodic Hann window, ms.
-        hop_ms: Time between frames, ms. There is no padding at the ends.
-        fft_length: Points; the window is padded with zeros to it.
-        low_hz: Lower edge of the lowest band, Hz.
-        high_hz: Upper edge of the highest band, Hz.
-        bands: Number of triangular HTK-mel bands with unit peak.
-        offset: Added to the power before the natural logarithm.
-        floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit spectrogram.
-        ceiling: Largest value, nats.
-
     Raises:
         ValueError: If a constant is of another type or contradicts the others.
     """
 
-    sample_rate: int = 16000
-    window_ms: float = 30.0
-    hop_ms: float = 20.0
-    fft_length: int = 512
-    low_hz: float = 0.0
-    high_hz: float = 4000.0
-    bands: int = 40
-    offset: float = 1e-7
-    floor: float = -14.65
-    ceiling: float = 10.85
+    sample_rate: int = 16000  # Hz
+    window_ms: float = 30.0  # length of the periodic Hann window
+    hop_ms: float = 20.0  # time between frames; there is no padding at the ends
+    fft_length: int = 512  # points; the window is padded with zeros to it
+    low_hz: float = 0.0  # lower edge of the lowest band
+    high_hz: float = 4000.0  # upper edge of the highest band
+    bands: int = 40  # triangular, on the HTK-mel axis, with unit peak
+    offset: float = 1e-7  # added to the power before the natural logarithm
+    floor: float = -14.65  # smallest value, nats
+    ceiling: float = 10.85  # largest value, nats; the two are the range of an 8-bit spectrogram
 
     def __post_init__(self):
         _check_numbers(self)
@@ -119,24 +107,16 @@ class FrontEnd:
 
     Saved as JSON with every run and model, so that a model can be used from its files alone.
 
-    Attributes:
-        name: ``logmel40``, ``mfcc10``, ``hello_edge`` or one's own.
-        log_mel: The spectrogram.
-        example_ms: Length of the audio a decision is made on, ms.
-        coefficients: Number of orthonormal DCT-II coefficients kept; 0 leaves the bands.
-        mean: Mean of each feature over the training data; empty before training.
-        std: Standard deviation of each feature; empty before training.
-
     Raises:
         ValueError: If a field is of another type or contradicts the others.
     """
 
-    name: str = "logmel40"
+    name: str = "logmel40"  # or mfcc10, hello_edge, or one's own
     log_mel: LogMel = field(default_factory=LogMel)
-    example_ms: float = 1000.0
-    coefficients: int = 0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    example_ms: float = 1000.0  # length of the audio a decision is made on
+    coefficients: int = 0  # orthonormal DCT-II coefficients kept; 0 leaves the bands
+    mean: tuple[float, ...] = ()  # of each feature over the training data; empty before training
+    std: tuple[float, ...] = ()  # standard deviation of each feature; empty before training
 
     def __post_init__(self):
         require(is_text(self.name), f"name is {shown(self.name)}, not a text")

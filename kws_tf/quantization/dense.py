@@ -67,10 +67,5 @@ class QuantizedDense(QuantizedLayer):
 
     def get_config(self):
         """Returns the arguments."""
-        return super().get_config() | {
-            "units": self.units,
-            **{
-                f"{signal}_quantizer": keras.saving.serialize_keras_object(quantizer)
-                for signal, quantizer in self.quantizers.items()
-            },
-        }
+        quantizers = {f"{s}_quantizer": config for s, config in self._quantizers_config().items()}
+        return super().get_config() | {"units": self.units} | quantizers

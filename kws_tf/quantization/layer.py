@@ -20,6 +20,9 @@ class QuantizedLayer(keras.layers.Layer):
         self.quantizers = {signal: q for signal, q in quantizers.items() if q is not None}
         self._clips: dict[str, dict] = {}
 
+    def _quantizers_config(self) -> dict:
+        return {s: keras.saving.serialize_keras_object(q) for s, q in self.quantizers.items()}
+
     def _build_quantizers(self) -> None:
         for signal, quantizer in self.quantizers.items():
             self._clips[signal] = quantizer.build(None, signal, self)

@@ -168,10 +168,7 @@ class QuantizedLSTMCell(QuantizedLayer):
         """Returns the arguments."""
         return super().get_config() | {
             "units": self.units,
-            "quantizers": {
-                signal: keras.saving.serialize_keras_object(quantizer)
-                for signal, quantizer in self.quantizers.items()
-            },
+            "quantizers": self._quantizers_config(),
             "runtime": self.runtime,
             "unit_forget_bias": self.unit_forget_bias,
         }

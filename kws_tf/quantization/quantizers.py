@@ -5,6 +5,9 @@ Each is a ``tfmot.quantization.keras.quantizers.Quantizer``: it creates its vari
 the integer grid; ``scale`` is the step of that grid. ``identifiers`` gives them names.
 """
 
+import dataclasses
+from dataclasses import dataclass, field
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -23,6 +26,7 @@ def _snap(x, scale, low, high):
 
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class ClipRange(keras.constraints.Constraint):
     """Keeps a clip within its bounds: ``min(max(clip, low), high)`` after each update.
 
@@ -31,8 +35,8 @@ class ClipRange(keras.constraints.Constraint):
         8.0
     """
 
-    def __init__(self, low: float = 1e-4, high: float | None = None):
-        self.low, self.high = low, high
+    low: float = 1e-4
+    high: float | None = None
 
     def __call__(self, clip):
         """Returns the clip within its bounds."""
@@ -40,30 +44,24 @@ class ClipRange(keras.constraints.Constraint):
 
     def get_config(self):
         """Returns the arguments."""
-        return {"low": self.low, "high": self.high}
+        return dataclasses.asdict(self)
 
 
 class _Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
-    """What all quantizers share: they are what their arguments are, attributes of that name."""
-
-    _arguments: tuple[str, ...]
+    """What all quantizers share: they are dataclasses of their arguments."""
 
     def get_config(self):
         """Returns the arguments."""
-        return {name: getattr(self, name) for name in self._arguments}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
 
     @classmethod
     def from_config(cls, config):
         """Restores a quantizer from ``get_config``."""
         return cls(**config)
 
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    __hash__ = None
-
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class PactQuantizer(_Quantizer):
     """Symmetric PACT: a trainable clip that is the range of an integer grid.
 
@@ -107,28 +105,20 @@ class PactQuantizer(_Quantizer):
         0.25
     """
 
-    _arguments = ("bits", "clip", "trainable", "narrow_range", "l2", "learned_step")
+    bits: int = 8
+    clip: float = 1.0
+    trainable: bool = True
+    narrow_range: bool = False
+    l2: float = 0.0
+    learned_step: bool = False
+
     _constraint = ClipRange()
 
-    def __init__(
-        self,
-        bits: int = 8,
-        clip: float = 1.0,
-        trainable: bool = True,
-        narrow_range: bool = False,
-        l2: float = 0.0,
-        learned_step: bool = False,
-    ):
-        if bits < 2:
-            raise ValueError(f"a PACT quantizer needs at least 2 bits, not {bits}")
-        if clip <= 0:
-            raise ValueError(f"a clip must be positive, not {clip}")
-        self.bits = bits
-        self.clip = clip
-        self.trainable = trainable
-        self.narrow_range = narrow_range
-        self.l2 = l2
-        self.learned_step = learned_step
+    def __post_init__(self):
+        if self.bits < 2:
+            raise ValueError(f"a PACT quantizer needs at least 2 bits, not {self.bits}")
+        if self.clip <= 0:
+            raise ValueError(f"a clip must be positive, not {self.clip}")
 
     @property
     def high(self) -> int:
@@ -163,17 +153,7 @@ class PactQuantizer(_Quantizer):
         return tf.cast(tf.cast(clip, tf.float32) / float(-self.low), clip.dtype)
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Fake-quantizes float32 or float64 of any shape, alike in training and inference.
-
-        Args:
-            inputs: Real numbers.
-            training: Not used.
-            weights: From ``build``.
-            **kwargs: Not used.
-
-        Returns:
-            Multiples of the scale, of the shape and type of the inputs.
-        """
+        """Fake-quantizes float32 or float64 of any shape, alike in training and inference."""
         clip = tf.convert_to_tensor(weights["clip"])
         limited = tf.clip_by_value(inputs, -clip, clip)
         rounded = _snap(limited, self.scale(weights), float(self.low), float(self.high))
@@ -184,6 +164,7 @@ class PactQuantizer(_Quantizer):
 
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class CellQuantizer(PactQuantizer):
     """PACT for the LSTM's cell state: 16 bits, the scale a power of two.
 
@@ -212,12 +193,13 @@ class CellQuantizer(PactQuantizer):
         array([-3. ,  0.5], dtype=float32)
     """
 
-    SMALLEST, LARGEST = 0.501, 8.0
-    _arguments = ("clip", "trainable", "l2")
-    _constraint = ClipRange(SMALLEST, LARGEST)
+    clip: float = 8.0
+    bits: int = field(default=16, init=False)
+    narrow_range: bool = field(default=False, init=False)
+    learned_step: bool = field(default=False, init=False)
 
-    def __init__(self, clip: float = 8.0, trainable: bool = True, l2: float = 0.0):
-        super().__init__(bits=16, clip=clip, trainable=trainable, l2=l2)
+    SMALLEST, LARGEST = 0.501, 8.0
+    _constraint = ClipRange(SMALLEST, LARGEST)
 
     def scale(self, weights) -> tf.Tensor:
         """Returns the cell's scale: 2^-15, 2^-14, 2^-13 or 2^-12."""
@@ -243,6 +225,7 @@ class CellQuantizer(PactQuantizer):
 
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class FixedPointQuantizer(_Quantizer):
     """A fixed-point format without variables, such as Q3.12: 16 bits, 12 of them fractional.
 
@@ -264,11 +247,8 @@ class FixedPointQuantizer(_Quantizer):
         array([-2.  ,  0.25,  1.75], dtype=float32)
     """
 
-    _arguments = ("fraction_bits", "bits")
-
-    def __init__(self, fraction_bits: int, bits: int = 16):
-        self.fraction_bits = fraction_bits
-        self.bits = bits
+    fraction_bits: int
+    bits: int = 16
 
     def build(self, tensor_shape, name, layer):
         """Adds nothing to a layer and returns no weights."""

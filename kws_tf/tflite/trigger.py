@@ -24,20 +24,14 @@ class Detection(NamedTuple):
 class Trigger:
     """How the device turns a stream of posteriors into detections.
 
-    Attributes:
-        decision_ms: Time between decisions, ms; rounded to whole hops.
-        smoothing_decisions: Posteriors are averaged over so many decisions.
-        threshold: Least averaged posterior of a keyword to trigger it.
-        refractory_ms: Time after a detection in which there is no other, ms.
-
     Raises:
         KwsError: If a value is out of its range.
     """
 
-    decision_ms: float = 200.0
-    smoothing_decisions: int = 3
-    threshold: float = 0.7
-    refractory_ms: float = 1000.0
+    decision_ms: float = 200.0  # time between decisions; rounded to whole hops
+    smoothing_decisions: int = 3  # posteriors are averaged over so many
+    threshold: float = 0.7  # least averaged posterior of a keyword to trigger it
+    refractory_ms: float = 1000.0  # time after a detection in which there is no other
 
     def __post_init__(self):
         """Checks every value."""
