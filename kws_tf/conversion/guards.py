@@ -68,8 +68,7 @@ def check_lstm_options(graph: g.Graph, where: str) -> None:
 def check_integer(graph: g.Graph, where: str) -> None:
     """Refuses float tensors; unused empty ones do not count."""
     used = {i for op in graph.main.operators for i in (*op.inputs, *op.outputs) if i >= 0}
-    for index in sorted(used):
-        tensor = graph.tensor(index)
+    for tensor in map(graph.tensor, sorted(used)):
         if tensor.type in (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16):
             raise KwsError(
                 f"the tensor '{tensor.name.decode()}' of {where} is float; a model for the chip "

@@ -1,19 +1,11 @@
 """The LSTM over time with a hand-written gradient: what training spends its time in.
 
 Two kinds: the ``tflite`` profile's arithmetic, the same function as ``QuantizedLSTMCell.step``
-over all steps, value and gradient (a test compares them), and a plain float LSTM, for pretraining.
-At a fraction of the cost:
-
-* the quantized one works on integers (as floats, exact below 2^24), so that a format costs one
-  rounding instead of a division, a rounding and a multiplication;
-* what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
-  for proofs and stays op by op;
-* the gradient of a step needs the gates, the cell before its limit, and its tanh; nothing else is
-  kept;
-* the input's products are requantized inside of the loop, while they are in the cache;
-* the gradient of the recurrent kernel is one product over all steps after the loop;
-* the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
-  quantized forward products never are: they are exact.
+over all steps, value and gradient, and a plain float LSTM, for pretraining. The quantized one works
+on integers (as floats, exact below 2^24), so that a format costs one rounding. What a step does
+element by element is compiled into one loop (XLA) in float32; float64, for proofs, stays op by op.
+The gradient of the recurrent kernel is one product over all steps; its products, never the exact
+forward ones, may be in bfloat16, which some CPUs multiply at twice the rate.
 """
 
 import functools
@@ -22,12 +14,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kws_tf.quantization import activations
-from kws_tf.quantization.requantization import (
-    away_from_zero,
-    integer_totals,
-    requantization,
-    requantize,
-)
+from kws_tf.quantization import requantization as rq
 from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
@@ -101,7 +88,7 @@ def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
     steps, batch, features = inputs.shape[0], tf.shape(inputs)[1], inputs.shape[2]
     input_scale, (kernel, kernel_scale) = cell.scale("input"), cell.kernel_weights()
     # The bias has no quantizer of its own in these formats: it is an int32.
-    totals = integer_totals(
+    totals = rq.integer_totals(
         cell.quantize("input", tf.reshape(inputs, [-1, features])),
         kernel,
         input_scale,
@@ -150,8 +137,8 @@ def _quantized_step(cell, product_scales, dtype):
         wanted = activations.FACTOR_DTYPE.get(cell.runtime, dtype)
         return tf.cast(tf.cast(value, wanted), dtype)
 
-    of_input, of_hidden = (requantization(factor(scale * _Q12)) for scale in product_scales)
-    away = away_from_zero(dtype)
+    of_input, of_hidden = (rq.requantization(factor(scale * _Q12)) for scale in product_scales)
+    away = rq.away_from_zero(dtype)
     # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
     # hold them to the bit that this would matter for.
     twice = cell.runtime == "tflm" and dtype == tf.float64
@@ -163,8 +150,8 @@ def _quantized_step(cell, product_scales, dtype):
 
     @_compiled(dtype)
     def activate(total, input_total, state):
-        product = saturated(requantize(total, *of_hidden))
-        gates = gates_of(_int16(product + _int16(requantize(input_total, *of_input))))
+        product = saturated(rq.requantize(total, *of_hidden))
+        gates = gates_of(_int16(product + _int16(rq.requantize(input_total, *of_input))))
         i, f, c, o = tf.split(gates, 4, axis=1)
         kept = halved(f * _limit(state, -cell_limit, cell_limit)) * kept_scale
         written = halved(i * c) * written_scale

@@ -142,7 +142,7 @@ def _check(graph: g.Graph, where: str) -> None:
             "classifier to full int8"
         )
     if (
-        [int(i) for i in np.flatnonzero(np.asarray(lstm.inputs) < 0)] != _ABSENT
+        [position for position, index in enumerate(lstm.inputs) if index < 0] != _ABSENT
         or lstm.builtinOptions.timeMajor
         or lstm.builtinOptions.fusedActivationFunction != activation.TANH
         or dense.builtinOptions.fusedActivationFunction != activation.NONE
@@ -155,9 +155,8 @@ def _check(graph: g.Graph, where: str) -> None:
             "tf_keras LSTM without peephole, projection, layer norm, input-forget coupling and "
             "time-major input"
         )
-    if any(
-        len(graph.scales(i)) != 1 for i in (*_gates(lstm, g.KERNEL), *_gates(lstm, g.RECURRENT))
-    ):
+    matrices = (*_gates(lstm, g.KERNEL), *_gates(lstm, g.RECURRENT))
+    if any(len(graph.scales(index)) != 1 for index in matrices):
         raise KwsError(
             f"{where} has LSTM weights with several scales and the op takes one for each gate; "
             "convert a tf_keras LSTM again"
