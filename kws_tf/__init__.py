@@ -35,18 +35,14 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 __version__ = "0.2.0"
 
-_MODULES = {
-    "CellQuantizer": "quantization.quantizers",
-    "FixedPointQuantizer": "quantization.quantizers",
-    "IntegerModel": "reference.integer_model",
+_QUANTIZATION = (
+    *("CellQuantizer", "FixedPointQuantizer", "PactQuantizeConfig", "PactQuantizer"),
+    *("QuantizedDense", "QuantizedLSTM", "QuantizedLSTMCell"),
+)
+_MODULES = dict.fromkeys((*_QUANTIZATION, "get_quantizer"), "quantization") | {
+    "IntegerModel": "reference",
     "KwsError": "errors",
-    "PactQuantizeConfig": "quantization.quantize_config",
-    "PactQuantizer": "quantization.quantizers",
-    "QuantizedDense": "quantization.dense",
-    "QuantizedLSTM": "quantization.lstm",
-    "QuantizedLSTMCell": "quantization.lstm",
     "convert_model": "conversion.convert",
-    "get_quantizer": "quantization.identifiers",
     "verify_model": "evaluation.verify",
 }
 _OTHER_NAMES = {"get_quantizer": "get"}

@@ -14,15 +14,9 @@ def require(condition: bool, what: str) -> None:
 
 
 def known_fields(kind: type, values, retired: tuple[str, ...] = ()) -> dict:
-    """Returns what was read of a dataclass, once it is a table of that class's fields.
+    """Returns what was read of a dataclass; a ValueError if it is no table of that class's fields.
 
-    Args:
-        kind: The dataclass.
-        values: What was read.
-        retired: Further fields, of earlier versions.
-
-    Raises:
-        ValueError: If it is none.
+    Retired fields are further ones, of earlier versions.
     """
     require(isinstance(values, dict), f"{shown(values)} is no table of fields")
     unknown = set(values) - {entry.name for entry in dataclasses.fields(kind)} - set(retired)
@@ -31,14 +25,7 @@ def known_fields(kind: type, values, retired: tuple[str, ...] = ()) -> dict:
 
 
 def number(name: str, value, kind: type, low: float, high: float):
-    """Returns a number in the type of its field.
-
-    Args:
-        name: What it is, for the error.
-        value: What was read.
-        kind: ``int`` or ``float``.
-        low: Lowest value.
-        high: Highest value.
+    """Returns a number in the type of its field, ``int`` or ``float``.
 
     Raises:
         ValueError: If it is no number, not a whole one for ``int``, or out of range.
@@ -63,14 +50,7 @@ def shown(value) -> str:
 
 
 def check_targets(*files: Path | None) -> None:
-    """Refuses files to write whose folder does not exist, before work is done for them.
-
-    Args:
-        *files: Where to write; ``None`` is none.
-
-    Raises:
-        KwsError: For the first of which the folder is missing.
-    """
+    """Refuses files to write whose folder does not exist, before work is done for them."""
     for file in filter(None, files):
         if not Path(file).parent.is_dir():
             raise KwsError(

@@ -35,10 +35,7 @@ def word_key(word: str) -> str:
 
 
 def class_names(words: Sequence[str] = KEYWORDS) -> tuple[str, ...]:
-    """Returns the class names in the order of the model's outputs.
-
-    Args:
-        words: The keywords, in order; phrases may have spaces.
+    """Returns the class names in the order of the model's outputs, in which keywords stay as given.
 
     Raises:
         KwsError: If there is no word, one is named twice (in whatever spelling) or has a reserved
@@ -65,16 +62,7 @@ def class_names(words: Sequence[str] = KEYWORDS) -> tuple[str, ...]:
 
 
 def check_spelling(words: Sequence[str], spoken: Iterable[str], where: str) -> None:
-    """Refuses examples of a keyword under another spelling, which would count as unknown speech.
-
-    Args:
-        words: The keywords.
-        spoken: The words that there are examples of.
-        where: Where the examples are, for the error.
-
-    Raises:
-        KwsError: For the first such word.
-    """
+    """Refuses spoken words that are keywords in another spelling, and would count as unknown."""
     spelling = {word_key(word): word for word in words}
     for word in sorted(set(map(str, spoken))):
         wanted = spelling.get(word_key(word), word)

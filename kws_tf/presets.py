@@ -45,13 +45,7 @@ PRESETS: dict[str, dict] = {
 
 
 def settings(settings_class, preset: str, **changes):
-    """Returns the settings of a class that a preset gives, with changes.
-
-    Args:
-        settings_class: ``TrainSettings``, ``DataSettings`` or ``Augmentation``.
-        preset: One of ``PRESETS``.
-        **changes: Fields and their values.
-    """
+    """Returns the settings of a class that a preset gives, with changes of fields."""
     return settings_class(**(of_class(settings_class, PRESETS[preset]) | changes))
 
 
@@ -62,25 +56,14 @@ def of_class(settings_class, values: dict) -> dict:
 
 
 def fitting(data: DataSettings, synthetic: bool) -> str:
-    """Returns the name of the preset for a task.
-
-    Args:
-        data: The words and the front end.
-        synthetic: Whether speech is synthesised because there are no or few recordings.
-    """
+    """Returns the name of the preset for a task, of recorded or of synthesised speech."""
     if synthetic:
         return "quick" if data.words == KEYWORDS else "own-words"
     return "full" if _suits_teachers(data) else "untaught"
 
 
 def defaults(preset: str, data: DataSettings, hidden: int) -> dict:
-    """Returns what a preset gives, without committed runs that do not fit the task.
-
-    Args:
-        preset: One of ``PRESETS``.
-        data: The task.
-        hidden: Hidden units.
-    """
+    """Returns what a preset gives, without committed runs that do not fit task or hidden units."""
     chosen = dict(PRESETS[preset])
     starts = data.front_end == FrontEnd().name and hidden == TrainSettings().hidden
     for name, fits in (("start_from", starts), ("teacher", _suits_teachers(data))):

@@ -14,13 +14,8 @@ def progress(
 ) -> Iterator[T]:
     """Yields the items; shows the share done once a second, if it takes over two.
 
-    Where stderr is no terminal there is a new line every ten seconds.
-
-    Args:
-        items: What to go through.
-        total: How many there are; bytes, with ``position``.
-        title: What is being done.
-        position: Returns how many bytes are done, such as a file's ``tell``.
+    Where stderr is no terminal there is a new line every ten seconds. With ``position``, such as a
+    file's ``tell``, bytes are counted instead of items, also in ``total``.
     """
     first = position() if position else 0
     start = shown = time.monotonic()

@@ -13,25 +13,20 @@ _lock = threading.RLock()  # the process has one stderr, whatever its threads
 @contextmanager
 def captured_stderr() -> Iterator[list[str]]:
     """Collects what is written to the process's stderr; the list is filled at the end."""
-    with _lock, _captured_stderr() as text:
-        yield text
-
-
-@contextmanager
-def _captured_stderr() -> Iterator[list[str]]:
     text: list[str] = []
-    if sys.stderr:
-        sys.stderr.flush()
-    try:
-        before = os.dup(2)
-    except OSError:  # closed
-        before = os.open(os.devnull, os.O_WRONLY)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
+    with _lock:
+        if sys.stderr:
+            sys.stderr.flush()
         try:
-            yield text
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            file.seek(0)
-            text.append(file.read().decode(errors="replace"))
+            before = os.dup(2)
+        except OSError:  # closed
+            before = os.open(os.devnull, os.O_WRONLY)
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield text
+            finally:
+                os.dup2(before, 2)
+                os.close(before)
+                file.seek(0)
+                text.append(file.read().decode(errors="replace"))

@@ -34,11 +34,7 @@ _OF_0_1 = {"clips": "examples"}
 
 
 def read_json(path: Path):
-    """Reads JSON.
-
-    Raises:
-        KwsError: If the file is missing or damaged.
-    """
+    """Reads JSON; a KwsError if the file is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -51,11 +47,7 @@ def read_json(path: Path):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run.
-
-    Attributes:
-        path: The folder.
-    """
+    """The files of a run."""
 
     path: Path
 
@@ -89,11 +81,7 @@ class RunFolder:
         return self.path / f"{phase}.weights.h5"
 
     def check_writable(self) -> None:
-        """Refuses a folder that cannot be made, before work is done for it.
-
-        Raises:
-            KwsError: If it cannot be made or written.
-        """
+        """Refuses a folder that cannot be made or written, before work is done for it."""
         with self.exclusive():
             pass
 
@@ -229,11 +217,7 @@ class RunFolder:
         return class_names(self.data_settings().words)
 
     def history(self) -> list[dict]:
-        """Returns the history, a row per epoch; rows of version 0.1 in today's words.
-
-        Raises:
-            KwsError: If it is missing or damaged.
-        """
+        """Returns the history, a row per epoch; rows of version 0.1 in today's words."""
         rows = read_json(self.history_file)
         if not isinstance(rows, list) or not all(
             isinstance(row, dict) and row.keys() >= _ROW for row in rows
@@ -244,11 +228,7 @@ class RunFolder:
         return [{_OF_0_1.get(key, key): value for key, value in row.items()} for row in rows]
 
     def accuracies(self) -> dict[str, dict]:
-        """Returns what was measured, by evaluation; nothing if nothing was.
-
-        Raises:
-            KwsError: If the file is damaged.
-        """
+        """Returns what was measured, by evaluation; nothing if nothing was."""
         if not self.accuracy_file.exists():
             return {}
         entries = None
@@ -291,11 +271,7 @@ def by_name(train: TrainSettings) -> TrainSettings:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Returns an existing run folder.
-
-    Raises:
-        KwsError: If there is no run.
-    """
+    """Returns an existing run folder; a KwsError if there is no run."""
     run = RunFolder(Path(path))
     if not run.settings_file.exists():
         raise KwsError(

@@ -7,6 +7,7 @@ is no option: presets and experiments set it.
 
 import argparse
 import dataclasses
+import functools
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -44,25 +45,14 @@ _RETIRED = {
 """Fields of version 0.1 that are settings no more, and what training now does."""
 
 
-def _option(
-    default,
-    text: str,
-    low: float | None = None,
-    high: float | None = None,
-    group: str | None = None,
-    choices: tuple[str, ...] = (),
-):
+def _option(default, text: str, low=None, high=None, group=None, choices=()):
     """A field with its line of help, its range and its group of options."""
     metadata = {"help": text, "low": low, "high": high, "group": group, "choices": choices}
     return field(default=default, metadata=metadata)
 
 
-def _common(default, text: str, *limits, **more):
-    return _option(default, text, *limits, group=COMMON, **more)
-
-
-def _advanced(default, text: str, *limits, **more):
-    return _option(default, text, *limits, group=ADVANCED, **more)
+_common = functools.partial(_option, group=COMMON)
+_advanced = functools.partial(_option, group=ADVANCED)
 
 
 def _check(settings) -> None:
@@ -226,12 +216,9 @@ def as_json(settings) -> dict:
 
 
 def add_options(groups: Mapping, classes: Iterable[type], presets: Mapping) -> None:
-    """Adds an option for each field that has a group; what is not given is absent afterwards.
+    """Adds an option for each field of settings classes that has a group, to the group's parser.
 
-    Args:
-        groups: Argument groups by title, ``COMMON`` and ``ADVANCED``.
-        classes: Settings classes.
-        presets: Changes of defaults by the names of presets; help tells of them.
+    What is not given is absent afterwards. Help tells of what each preset changes.
     """
     for entry in (entry for settings_class in classes for entry in fields(settings_class)):
         title, choices = entry.metadata["group"], entry.metadata["choices"]
@@ -276,11 +263,7 @@ def given(settings_class: type, options: argparse.Namespace) -> dict:
 
 
 def from_json(settings_class: type, values: dict):
-    """Restores a settings object from ``as_json``, also of version 0.1.
-
-    Raises:
-        KwsError: If a field is unknown, of another type or out of its range.
-    """
+    """Restores a settings object from ``as_json``, also of version 0.1; a KwsError if damaged."""
     known = {entry.name for entry in fields(settings_class)}
     current = {}
     for name, value in values.items():
@@ -296,11 +279,7 @@ def from_json(settings_class: type, values: dict):
 
 
 def retired_changes(values: dict) -> dict:
-    """Returns the saved settings that this version cannot train with any more.
-
-    Args:
-        values: As ``from_json`` takes them.
-    """
+    """Returns the saved settings that this version cannot train with any more."""
     differ = {k: v for k, v in values.items() if k in _RETIRED and v != _RETIRED[k]}
     if not values.get("teacher"):
         differ.pop("teacher_share", None)

@@ -12,8 +12,7 @@ from kws_tf.conversion import guards
 from kws_tf.conversion.parameters import integer_parameters, write_parameters
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
-from kws_tf.models.parts import classifier_of, lstm_of
-from kws_tf.models.spotter import CLASSIFIER, LSTM, clips
+from kws_tf.models.spotter import CLASSIFIER, LSTM, classifier_of, clips, lstm_of
 from kws_tf.quantization.dense import QuantizedDense
 from kws_tf.quantization.quantizers import CellQuantizer, PactQuantizer
 from kws_tf.quiet import captured_stderr
@@ -32,14 +31,9 @@ def fused_model(frames: int, features: int, units: int, classes: int) -> keras.M
 
 
 def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
-    """Converts a Keras model to full int8 by post-training quantization.
+    """Converts a Keras model of batch 1 to a full-int8 .tflite by post-training quantization.
 
-    Args:
-        model: A float model of batch 1.
-        calibration: float32 [examples, frames, features], from which the ranges are taken.
-
-    Returns:
-        The .tflite file's content.
+    The ranges are taken from ``calibration``, float32 [examples, frames, features].
     """
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -52,17 +46,7 @@ def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
 
 @functools.lru_cache(maxsize=4)
 def fused_graph(frames: int, features: int, units: int, classes: int) -> bytes:
-    """Converts a model of this shape; every weight and scale in it is to be replaced.
-
-    Args:
-        frames: Frames in an example.
-        features: Features in a frame.
-        units: Size of the hidden state.
-        classes: Number of classes.
-
-    Returns:
-        A full-int8 .tflite with the fused op, of arbitrary weights.
-    """
+    """Returns a full-int8 .tflite with the fused op, of arbitrary weights and scales."""
     model = fused_model(frames, features, units, classes)
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
@@ -104,22 +88,15 @@ def convert_model(model: keras.Model) -> bytes:
 
 
 def check_model(model: keras.Model) -> None:
-    """Refuses what ``convert_model`` cannot convert.
-
-    Raises:
-        KwsError: With the reason.
-    """
+    """Refuses, with the reason, what ``convert_model`` cannot convert."""
     lstm, classifier = lstm_of(model), classifier_of(model)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    others = [
-        f"{layer.name} ({type(layer).__name__})"
-        for layer in layers
-        if layer not in (lstm, classifier)
-    ]
+    others = [layer for layer in layers if layer not in (lstm, classifier)]
     if others:
+        names = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in others)
         raise KwsError(
             f"the model '{model.name}' cannot be converted: besides the QuantizedLSTM and the "
-            f"QuantizedDense it has {', '.join(others)}; build it of those two (the softmax is "
+            f"QuantizedDense it has {names}; build it of those two (the softmax is "
             "added in conversion)"
         )
     in_order = model.built and layers == [lstm, classifier] and not lstm.return_sequences
@@ -161,17 +138,9 @@ def _check_quantizers(lstm, classifier) -> None:
 
 
 def convert_run(run: RunFolder, output: Path | None = None) -> Manifest:
-    """Converts a run's best quantized model and writes it with its manifest.
+    """Writes a finished run's best quantized model and its manifest; returns the manifest.
 
-    Args:
-        run: A finished run.
-        output: Where to write the model; ``RUN/model.tflite`` when ``None``.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        KwsError: If the run is unfinished or its model cannot be converted.
+    The model becomes ``output``, ``RUN/model.tflite`` when it is ``None``.
     """
     settings = run.train_settings()
     model = run.load_model("quantized")

@@ -25,10 +25,6 @@ _UNUSED_LSTM_INPUTS = {
 def check(model: bytes, where: str = "the model") -> None:
     """Checks a converted model.
 
-    Args:
-        model: The .tflite file's content.
-        where: What to call it in errors.
-
     Raises:
         KwsError: If a rule is broken: the fused op is absent, an LSTM option is one that TFLite
             Micro has not, a float tensor is left, the cell's scale is out of bounds, the hidden
@@ -72,8 +68,7 @@ def check_lstm_options(graph: g.Graph, where: str) -> None:
 def check_integer(graph: g.Graph, where: str) -> None:
     """Refuses float tensors; unused empty ones do not count."""
     used = {i for op in graph.main.operators for i in (*op.inputs, *op.outputs) if i >= 0}
-    for index in sorted(used):
-        tensor = graph.tensor(index)
+    for tensor in map(graph.tensor, sorted(used)):
         if tensor.type in (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16):
             raise KwsError(
                 f"the tensor '{tensor.name.decode()}' of {where} is float; a model for the chip "
@@ -100,10 +95,7 @@ def check_hidden_scales(graph: g.Graph, where: str) -> None:
         "output": graph.lstm.outputs[0],
         "last step": graph.slice.outputs[0],
     }
-    formats = {
-        name: (float(graph.scale(i)), int(graph.tensor(i).quantization.zeroPoint[0]))
-        for name, i in places.items()
-    }
+    formats = {name: (graph.scale(i), graph.zero_point(i)) for name, i in places.items()}
     if len(set(formats.values())) != 1:
         found = ", ".join(f"{name} {scale:g}" for name, (scale, _) in formats.items())
         raise KwsError(
@@ -115,16 +107,10 @@ def check_hidden_scales(graph: g.Graph, where: str) -> None:
 def check_saturation(graph: g.Graph, where: str) -> None:
     """Refuses weights of which most sit at their clip: the clip has collapsed."""
     matrices = {
-        **{
-            f"input weights {gate}": graph.lstm.inputs[g.KERNEL + i]
-            for i, gate in enumerate("ifco")
-        },
-        **{
-            f"recurrent weights {gate}": graph.lstm.inputs[g.RECURRENT + i]
-            for i, gate in enumerate("ifco")
-        },
-        "classifier weights": graph.dense.inputs[1],
-    }
+        f"{name} weights {gate}": graph.lstm.inputs[first + i]
+        for name, first in (("input", g.KERNEL), ("recurrent", g.RECURRENT))
+        for i, gate in enumerate("ifco")
+    } | {"classifier weights": graph.dense.inputs[1]}
     for name, index in matrices.items():
         magnitudes = np.abs(graph.values(index).astype(np.int16))
         largest = magnitudes.max()

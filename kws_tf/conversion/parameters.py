@@ -10,57 +10,33 @@ from dataclasses import dataclass
 import numpy as np
 import tf_keras as keras
 
-from kws_tf.models.parts import classifier_of, lstm_of
+from kws_tf.models.spotter import classifier_of, lstm_of
 from kws_tf.quantization.profiles import GATES
 from kws_tf.tflite import graph as g
 
 
 @dataclass(frozen=True)
 class IntegerParameters:
-    """All integers and scales of a model, as the op wants them.
-
-    Attributes:
-        input_scale: float32; the zero point of every signal is 0.
-        kernel: int8 [4, units, features], gates i, f, c, o.
-        kernel_scales: float32 [4].
-        recurrent: int8 [4, units, units].
-        recurrent_scales: float32 [4].
-        biases: int32 [4, units], of scale ``bias_scales``.
-        bias_scales: float32 [4], input scale x kernel scale.
-        hidden_scale: float32.
-        cell_scale: float32, a power of two.
-        cell_clip: float32, the trained clip.
-        dense: int8 [classes, units].
-        dense_scale: float32.
-        dense_biases: int32 [classes], of scale hidden scale x dense scale.
-        logits_scale: float32.
-    """
+    """All integers and scales of a model, as the op wants them; zero points are 0."""
 
     input_scale: np.float32
-    kernel: np.ndarray
-    kernel_scales: np.ndarray
-    recurrent: np.ndarray
-    recurrent_scales: np.ndarray
-    biases: np.ndarray
-    bias_scales: np.ndarray
+    kernel: np.ndarray  # int8 [4, units, features], gates i, f, c, o
+    kernel_scales: np.ndarray  # float32 [4]
+    recurrent: np.ndarray  # int8 [4, units, units]
+    recurrent_scales: np.ndarray  # float32 [4]
+    biases: np.ndarray  # int32 [4, units], of scale ``bias_scales``
+    bias_scales: np.ndarray  # float32 [4], input scale x kernel scale
     hidden_scale: np.float32
-    cell_scale: np.float32
-    cell_clip: np.float32
-    dense: np.ndarray
+    cell_scale: np.float32  # a power of two
+    cell_clip: np.float32  # the trained clip
+    dense: np.ndarray  # int8 [classes, units]
     dense_scale: np.float32
-    dense_biases: np.ndarray
+    dense_biases: np.ndarray  # int32 [classes], of scale hidden scale x dense scale
     logits_scale: np.float32
 
 
 def integer_parameters(model: keras.Model) -> IntegerParameters:
-    """Computes the integers and scales of a model with the ``tflite`` profile.
-
-    Args:
-        model: Of one ``QuantizedLSTM`` and one ``QuantizedDense``, see ``convert.check_model``.
-
-    Raises:
-        KwsError: If it has none of a layer, or several.
-    """
+    """Computes the integers and scales of a model that ``convert.check_model`` passes."""
     cell, classifier = lstm_of(model).cell, classifier_of(model)
 
     def scale(signal):
@@ -70,53 +46,40 @@ def integer_parameters(model: keras.Model) -> IntegerParameters:
         parts = np.split(matrix.numpy(), 4, axis=1)
         signals = [f"{name}_{gate}" for gate in GATES]
         scales = np.array([scale(signal) for signal in signals])
-        quantized = [cell.quantize(s, p).numpy() for s, p in zip(signals, parts, strict=True)]
-        integers = [_integers(q, s) for q, s in zip(quantized, scales, strict=True)]
-        return np.stack([matrix.T for matrix in integers]).astype(np.int8), scales
+        quantized = [cell.quantize(s, p).numpy().T for s, p in zip(signals, parts, strict=True)]
+        return _integers(np.stack(quantized), scales[:, None, None], np.int8), scales
 
     kernel, kernel_scales = matrices("kernel", cell.kernel)
     recurrent, recurrent_scales = matrices("recurrent", cell.recurrent_kernel)
     bias_scales = scale("input") * kernel_scales
     biases = cell.bias.numpy().reshape(4, -1)
     dense_scale = np.float32(classifier.scale("kernel").numpy())
-    dense = _integers(classifier.quantize("kernel", classifier.kernel).numpy(), dense_scale)
+    dense = classifier.quantize("kernel", classifier.kernel).numpy().T
+    dense_biases = classifier.bias.numpy()
     return IntegerParameters(
         input_scale=scale("input"),
         kernel=kernel,
         kernel_scales=kernel_scales,
         recurrent=recurrent,
         recurrent_scales=recurrent_scales,
-        biases=_integers(biases, bias_scales[:, None]).astype(np.int32),
+        biases=_integers(biases, bias_scales[:, None], np.int32),
         bias_scales=bias_scales,
         hidden_scale=scale("hidden"),
         cell_scale=scale("cell"),
         cell_clip=np.float32(cell.clip("cell").numpy()),
-        dense=dense.T.astype(np.int8),
+        dense=_integers(dense, dense_scale, np.int8),
         dense_scale=dense_scale,
-        dense_biases=_integers(classifier.bias.numpy(), scale("hidden") * dense_scale).astype(
-            np.int32
-        ),
+        dense_biases=_integers(dense_biases, scale("hidden") * dense_scale, np.int32),
         logits_scale=np.float32(classifier.scale("output").numpy()),
     )
 
 
-def _integers(values: np.ndarray, scale) -> np.ndarray:
-    return np.rint(values / scale)
+def _integers(values: np.ndarray, scale, dtype) -> np.ndarray:
+    return np.rint(values / scale).astype(dtype)
 
 
 def write_parameters(model: bytes, parameters: IntegerParameters) -> bytes:
-    """Writes integers and scales into a converted model.
-
-    Args:
-        model: A full-int8 .tflite of the same architecture.
-        parameters: What to write.
-
-    Returns:
-        The .tflite whose scales are the trained clips'.
-
-    Raises:
-        ValueError: If a tensor has another shape.
-    """
+    """Returns a full-int8 .tflite of the same shapes with these integers and scales."""
     graph = g.Graph(model)
     lstm, dense = graph.lstm, graph.dense
     graph.set_scale(lstm.inputs[g.INPUT], parameters.input_scale)

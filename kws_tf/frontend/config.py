@@ -32,32 +32,20 @@ class LogMel:
     The defaults are the constants of the published log-mel records of Speech Commands, but for
     the hop: the records have a frame every 10 ms, the models take every second one.
 
-    Attributes:
-        sample_rate: Hz.
-        window_ms: Length of the periodic Hann window, ms.
-        hop_ms: Time between frames, ms. There is no padding at the ends.
-        fft_length: Points; the window is padded with zeros to it.
-        low_hz: Lower edge of the lowest band, Hz.
-        high_hz: Upper edge of the highest band, Hz.
-        bands: Number of triangular HTK-mel bands with unit peak.
-        offset: Added to the power before the natural logarithm.
-        floor: Smallest value, nats. With ``ceiling`` it is the range of an 8-bit spectrogram.
-        ceiling: Largest value, nats.
-
     Raises:
         ValueError: If a constant is of another type or contradicts the others.
     """
 
-    sample_rate: int = 16000
-    window_ms: float = 30.0
-    hop_ms: float = 20.0
-    fft_length: int = 512
-    low_hz: float = 0.0
-    high_hz: float = 4000.0
-    bands: int = 40
-    offset: float = 1e-7
-    floor: float = -14.65
-    ceiling: float = 10.85
+    sample_rate: int = 16000  # Hz
+    window_ms: float = 30.0  # length of the periodic Hann window
+    hop_ms: float = 20.0  # time between frames; there is no padding at the ends
+    fft_length: int = 512  # points; the window is padded with zeros to it
+    low_hz: float = 0.0  # lower edge of the lowest band
+    high_hz: float = 4000.0  # upper edge of the highest band
+    bands: int = 40  # triangular, on the HTK-mel axis, with unit peak
+    offset: float = 1e-7  # added to the power before the natural logarithm
+    floor: float = -14.65  # smallest value, nats
+    ceiling: float = 10.85  # largest value, nats; the two are the range of an 8-bit spectrogram
 
     def __post_init__(self):
         _check_numbers(self)
@@ -95,18 +83,12 @@ class LogMel:
     def frame_step_in(self, stored: "LogMel") -> int:
         """Returns which frames of a stored spectrogram are this front end's: every n-th.
 
-        Args:
-            stored: Description of the stored spectrogram.
-
         Raises:
             KwsError: If the stored one was made by another front end.
         """
         step = round(self.hop_ms / stored.hop_ms)
-        if (
-            step >= 1
-            and stored.with_hop(self.hop_ms) == self
-            and step * stored.hop_ms == self.hop_ms
-        ):
+        is_multiple = step >= 1 and step * stored.hop_ms == self.hop_ms
+        if is_multiple and stored.with_hop(self.hop_ms) == self:
             return step
         differs = [
             f"{f.name} {getattr(stored, f.name)} instead of {getattr(self, f.name)}"
@@ -125,24 +107,16 @@ class FrontEnd:
 
     Saved as JSON with every run and model, so that a model can be used from its files alone.
 
-    Attributes:
-        name: ``logmel40``, ``mfcc10``, ``hello_edge`` or one's own.
-        log_mel: The spectrogram.
-        example_ms: Length of the audio a decision is made on, ms.
-        coefficients: Number of orthonormal DCT-II coefficients kept; 0 leaves the bands.
-        mean: Mean of each feature over the training data; empty before training.
-        std: Standard deviation of each feature; empty before training.
-
     Raises:
         ValueError: If a field is of another type or contradicts the others.
     """
 
-    name: str = "logmel40"
+    name: str = "logmel40"  # or mfcc10, hello_edge, or one's own
     log_mel: LogMel = field(default_factory=LogMel)
-    example_ms: float = 1000.0
-    coefficients: int = 0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    example_ms: float = 1000.0  # length of the audio a decision is made on
+    coefficients: int = 0  # orthonormal DCT-II coefficients kept; 0 leaves the bands
+    mean: tuple[float, ...] = ()  # of each feature over the training data; empty before training
+    std: tuple[float, ...] = ()  # standard deviation of each feature; empty before training
 
     def __post_init__(self):
         require(is_text(self.name), f"name is {shown(self.name)}, not a text")
@@ -150,11 +124,8 @@ class FrontEnd:
         _check_numbers(self)
         require(self.frames >= 1, "an example is shorter than the window")
         require(self.coefficients <= self.log_mel.bands, "there are more coefficients than bands")
-        lengths = {len(self.mean), len(self.std)}
-        require(
-            lengths in ({0}, {self.features}),
-            f"there are not {self.features} means and deviations",
-        )
+        fits = {len(self.mean), len(self.std)} in ({0}, {self.features})
+        require(fits, f"there are not {self.features} means and deviations")
         # The bounds of float32, in which the features are computed.
         for entry, low in (("mean", -1e37), ("std", 1e-37)):
             values = getattr(self, entry)
@@ -178,9 +149,10 @@ class FrontEnd:
 
     def normalised(self, mean, std) -> "FrontEnd":
         """Returns the same front end with normalisation constants, rounded to float32."""
-        return dataclasses.replace(
-            self, mean=tuple(_float32(v) for v in mean), std=tuple(_float32(v) for v in std)
-        )
+        import numpy as np
+
+        mean, std = (tuple(map(float, np.asarray(v, np.float32))) for v in (mean, std))
+        return dataclasses.replace(self, mean=mean, std=std)
 
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary."""
@@ -208,15 +180,7 @@ class FrontEnd:
 
     @classmethod
     def from_json(cls, values, where: str = "this") -> "FrontEnd":
-        """Restores a front end from ``to_json``, also of version 0.1.
-
-        Args:
-            values: What was read.
-            where: What to call it in errors.
-
-        Raises:
-            KwsError: As ``parse``.
-        """
+        """Restores a front end as ``parse`` does, but raises a KwsError that names ``where``."""
         try:
             return cls.parse(values)
         except ValueError as error:
@@ -227,22 +191,12 @@ class FrontEnd:
 
 
 def _check_numbers(config) -> None:
-    """Checks numbers' types and ranges; makes 10 the 10.0 of a float field.
-
-    Equal constants thus have one fingerprint.
-    """
+    """Checks numbers; makes 10 the 10.0 of a float field, so that equal ones look the same."""
     for entry in dataclasses.fields(config):
         if entry.name in _RANGES:
             value = getattr(config, entry.name)
             value = number(entry.name, value, entry.type, *_RANGES[entry.name])
             object.__setattr__(config, entry.name, value)
-
-
-def _float32(value) -> float:
-    """Rounds to the nearest float32, which JSON then keeps exactly."""
-    import numpy as np
-
-    return float(np.float32(value))
 
 
 FRONT_ENDS = {
@@ -259,15 +213,7 @@ FRONT_ENDS = {
 
 
 def front_end(name: str, example_ms: float = 1000.0) -> FrontEnd:
-    """Returns a ready-made front end.
-
-    Args:
-        name: One of ``FRONT_ENDS``.
-        example_ms: Length of the audio a decision is made on, ms.
-
-    Raises:
-        KwsError: If there is none of that name.
-    """
+    """Returns one of ``FRONT_ENDS`` by its name, for decisions on so much audio."""
     if name not in FRONT_ENDS:
         raise KwsError(f"unknown front end '{name}'; choose one of {', '.join(FRONT_ENDS)}")
     return dataclasses.replace(FRONT_ENDS[name], example_ms=example_ms)

@@ -12,26 +12,15 @@ def mel_weights(config: LogMel) -> tf.Tensor:
     Triangles straight on the HTK-mel axis, unit peak. Bins above the highest band have no
     weight and are left out, which halves the work.
     """
+    bins = config.fft_length // 2 + 1
     weights = tf.signal.linear_to_mel_weight_matrix(
-        config.bands,
-        config.fft_length // 2 + 1,
-        config.sample_rate,
-        config.low_hz,
-        config.high_hz,
+        config.bands, bins, config.sample_rate, config.low_hz, config.high_hz
     )
     return weights[: int(config.high_hz * config.fft_length / config.sample_rate) + 1]
 
 
 def log_mel(samples: tf.Tensor, config: LogMel) -> tf.Tensor:
-    """Computes log-mel spectrograms.
-
-    Args:
-        samples: float32 [..., samples] in [-1, 1).
-        config: The constants.
-
-    Returns:
-        float32 [..., frames, bands], nats.
-    """
+    """Computes spectrograms, float32 [..., frames, bands], nats, of [..., samples] in [-1, 1)."""
     frames = tf.signal.frame(samples, config.window_samples, config.hop_samples)
     window = tf.signal.hann_window(config.window_samples, periodic=True)
     spectrum = tf.signal.rfft(frames * window, [config.fft_length])
@@ -66,17 +55,14 @@ def unnormalised_features(log_values: tf.Tensor, front_end: FrontEnd) -> tf.Tens
 
 
 def features_from_log_mel(log_values: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Turns log-mel spectrograms into the model's (float) input.
+    """Turns log-mel spectrograms into the model's (float) input, normalised.
 
     Args:
         log_values: float32 [..., frames, bands], nats.
         front_end: With normalisation constants.
 
     Returns:
-        float32 [..., frames, features], about zero mean and unit variance.
-
-    Raises:
-        KwsError: If the front end has no normalisation constants.
+        float32 [..., frames, features].
     """
     if not front_end.mean:
         raise KwsError(
@@ -88,13 +74,5 @@ def features_from_log_mel(log_values: tf.Tensor, front_end: FrontEnd) -> tf.Tens
 
 
 def features(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Turns examples into the model's (float) input.
-
-    Args:
-        samples: float32 [..., front_end.samples] in [-1, 1).
-        front_end: With normalisation constants.
-
-    Returns:
-        float32 [..., frames, features].
-    """
+    """Turns examples into the model's (float) input: both functions above, one after the other."""
     return features_from_log_mel(log_mel(samples, front_end.log_mel), front_end)

@@ -15,11 +15,7 @@ OVERFLOW_PENALTY = 10.0
 
 
 def build_model(
-    settings: TrainSettings,
-    front_end: FrontEnd,
-    classes: int,
-    phase: str,
-    dtype: str = "float32",
+    settings: TrainSettings, front_end: FrontEnd, classes: int, phase: str, dtype: str = "float32"
 ):
     """Builds the ``float`` or the ``quantized`` spotter of these settings."""
     if settings.network == "teacher":
@@ -27,13 +23,8 @@ def build_model(
     shape = (front_end.frames, front_end.features, settings.hidden, classes)
     if phase == "float":
         return spotter.build_float(*shape, settings.product_dtype)
-    bits = {}
-    if settings.profile == "tflite":
-        bits = {
-            "input_bits": settings.input_bits,
-            "hidden_bits": settings.hidden_bits,
-            "learned_step": settings.learned_step,
-        }
+    names = ("input_bits", "hidden_bits", "learned_step") if settings.profile == "tflite" else ()
+    bits = {name: getattr(settings, name) for name in names}
     return spotter.build_quantized(
         *shape,
         settings.profile,
@@ -49,11 +40,7 @@ def build_model(
 
 
 def save_weights(model, path: Path) -> None:
-    """Saves a model's weights as HDF5 at once: the old file stays until the new one is whole.
-
-    Raises:
-        OSError: If the disk is full.
-    """
+    """Saves a model's weights as HDF5 at once: the old file stays until the new one is whole."""
     temporary = path.with_name(f"part.{path.name}")  # Keras goes by the end of the name
     try:
         # On a full disk HDF5 takes the whole process down, so try with plain zeros first.

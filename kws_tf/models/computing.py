@@ -11,13 +11,7 @@ def compute(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
     """Returns a model's outputs for inference.
 
     The values are those of ``predict``, whose tracing of Keras' own loop takes seconds a model.
-
-    Args:
-        model: Of one input.
-        inputs: [examples, ...], at least one.
-
-    Returns:
-        An array [examples, ...] for each output.
+    There must be one input at least; each output is an array [examples, ...].
     """
     compiled = tf.function(
         lambda batch: model(batch, training=False),

@@ -4,8 +4,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.models.parts import classifier_of, lstm_of
+from kws_tf.errors import KwsError
 from kws_tf.quantization.dense import QuantizedDense
+from kws_tf.quantization.layer import QuantizedLayer
 from kws_tf.quantization.lstm import QuantizedLSTM
 from kws_tf.quantization.profiles import GATES, PROFILES
 from kws_tf.quantization.quantizers import CellQuantizer, PactQuantizer
@@ -29,7 +30,7 @@ def build_float(
         features: Features in a frame.
         units: Size of the hidden state.
         classes: Number of classes.
-        product_dtype: Of the products in training, see ``QuantizedLSTM``.
+        product_dtype: See ``QuantizedLSTM``.
     """
     inputs = keras.Input((frames, features), name="features")
     hidden = QuantizedLSTM(units, None, product_dtype=product_dtype, name=LSTM)(inputs)
@@ -54,37 +55,23 @@ def build_quantized(
 ) -> keras.Model:
     """Builds the quantized spotter; its weights are those of ``build_float``, and the clips.
 
-    Args:
-        frames: Frames in an example.
-        features: Features in a frame.
-        units: Size of the hidden state.
-        classes: Number of classes.
-        profile: ``tflite`` or ``paper``, see ``profiles``.
-        trainable_clips: Whether the clips are trained (PACT) or fixed.
-        weight_bits: Width of the weights.
-        clip_l2: Weight of the L2 penalty on the activations' clips.
-        runtime: Whose sigmoid and tanh, see ``activations``; the ``paper`` profile has the ideal
-            ones.
-        overflow_penalty: Weight of the loss on hidden products outside of Q3.12, see
-            ``QuantizedLSTM``; for the ``tflite`` profile.
-        dtype: ``float32``, or ``float64``, which rounds as the runtimes' 31-bit multipliers do
-            in nearly all cases where float32 does not.
-        product_dtype: Of the gradient's products, see ``QuantizedLSTM``.
-        **bits: Widths of other signals and the gradient of weight clips, passed on to the profile.
+    Sizes are as in ``build_float``, ``profile`` is one of ``profiles``, to which ``bits`` (widths
+    of other signals and the gradient of weight clips) are passed on, ``clip_l2`` the L2 penalty's
+    weight on the activations' clips; all else is ``QuantizedLSTM``'s, ``runtime`` and
+    ``overflow_penalty`` for the ``tflite`` profile only. ``float64`` rounds as the runtimes' 31-bit
+    multipliers do in nearly all cases where ``float32`` does not.
     """
-    quantizers = PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits)
+    deploys = profile == "tflite"
     inputs = keras.Input((frames, features), name="features", dtype=dtype)
-    runtime = runtime if profile == "tflite" else "ideal"
     lstm = QuantizedLSTM(
         units,
-        quantizers,
-        runtime=runtime,
-        overflow_penalty=overflow_penalty if profile == "tflite" else 0.0,
+        PROFILES[profile](trainable_clips, weight_bits, l2=clip_l2, **bits),
+        runtime=runtime if deploys else "ideal",
+        overflow_penalty=overflow_penalty if deploys else 0.0,
         product_dtype=product_dtype,
         dtype=dtype,
         name=LSTM,
     )
-    hidden = lstm(inputs)
     kernel = PactQuantizer(
         weight_bits,
         trainable=trainable_clips,
@@ -93,33 +80,41 @@ def build_quantized(
     )
     output = PactQuantizer(clip=16.0, trainable=trainable_clips, l2=clip_l2)
     # The LSTM's output is quantized already; the original has a clip of its own before the layer.
-    before = PactQuantizer(clip=4.0, trainable=trainable_clips) if profile == "paper" else None
+    before = None if deploys else PactQuantizer(clip=4.0, trainable=trainable_clips)
     classifier = QuantizedDense(classes, kernel, output, before, dtype=dtype, name=CLASSIFIER)
-    logits = classifier(hidden)
-    return keras.Model(inputs, logits, name="quantized_spotter")
+    return keras.Model(inputs, classifier(lstm(inputs)), name="quantized_spotter")
+
+
+def lstm_of(model: keras.Model) -> QuantizedLSTM:
+    """Returns a model's one ``QuantizedLSTM``, be it quantized or float; a KwsError else."""
+    return _only(model, (QuantizedLSTM,))
+
+
+def classifier_of(model: keras.Model) -> QuantizedDense | keras.layers.Dense:
+    """Returns a model's one dense layer, be it quantized or float; a KwsError else."""
+    return _only(model, (QuantizedDense, keras.layers.Dense))
+
+
+def _only(model: keras.Model, kinds):
+    found = [layer for layer in model.layers if isinstance(layer, kinds)]
+    if len(found) != 1:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise KwsError(
+            f"the model '{model.name}' has {len(found)} layers of type {names} instead of one; "
+            "build it of one QuantizedLSTM and one QuantizedDense"
+        )
+    return found[0]
 
 
 def clips(model: keras.Model) -> dict[str, tf.Variable]:
-    """Returns all clip variables of a quantized spotter.
-
-    Args:
-        model: A spotter, or any model of a ``QuantizedLSTM`` and a ``QuantizedDense``.
-
-    Returns:
-        The variables by ``cell/<signal>`` and ``classifier/<signal>``; none for a model that is
-        not quantized.
-    """
-    layers = {}
+    """Returns a model's clip variables by ``cell/<signal>`` and ``classifier/<signal>``, if any."""
+    found = {}
     for layer in model.layers:
-        if isinstance(layer, QuantizedLSTM):
-            layers["cell"] = layer.cell
-        elif isinstance(layer, QuantizedDense):
-            layers["classifier"] = layer
-    return {
-        f"{name}/{signal}": variable
-        for name, layer in layers.items()
-        for signal, variable in layer.clips().items()
-    }
+        is_lstm = isinstance(layer, QuantizedLSTM)
+        name, part = ("cell", layer.cell) if is_lstm else ("classifier", layer)
+        if isinstance(part, QuantizedLayer):
+            found |= {f"{name}/{signal}": clip for signal, clip in part.clips().items()}
+    return found
 
 
 def copy_weights(source: keras.Model, target: keras.Model, classifier: bool = True) -> None:
@@ -129,9 +124,6 @@ def copy_weights(source: keras.Model, target: keras.Model, classifier: bool = Tr
         source: Has the weights.
         target: Gets them; of the same sizes.
         classifier: Whether to copy the classifier's as well as the LSTM's.
-
-    Raises:
-        KwsError: If a model has not one LSTM and one dense layer.
     """
     pairs = [(lstm_of(source).cell, lstm_of(target).cell, ("kernel", "recurrent_kernel", "bias"))]
     if classifier:
@@ -153,9 +145,6 @@ def set_initial_clips(model: keras.Model, features: np.ndarray, percentile: floa
         model: A quantized spotter with the weights of a float one.
         features: float32 [examples, frames, features]; of training examples, not test examples.
         percentile: Of the magnitudes.
-
-    Raises:
-        KwsError: If the model has not one LSTM and one dense layer.
     """
     cell, classifier = lstm_of(model).cell, classifier_of(model)
     if not isinstance(cell.quantizers.get("cell"), CellQuantizer):
@@ -202,13 +191,7 @@ def _float_signals(cell, classifier, features: np.ndarray) -> list[np.ndarray]:
 
 
 def _clip_of(values: np.ndarray, quantizer: PactQuantizer, at_8_bits: float) -> float:
-    """Returns the initial clip of a signal: at fewer than 8 bits that of the least squared error.
-
-    Args:
-        values: Of any shape.
-        quantizer: Its width and range; its own clip does not matter.
-        at_8_bits: The clip at 8 bits.
-    """
+    """Returns a signal's initial clip: at fewer than 8 bits that of the least squared error."""
     if quantizer.bits >= 8:
         return float(at_8_bits)
     values = np.ravel(values).astype(np.float32)

@@ -14,11 +14,6 @@ def build_teacher(frames: int, features: int, classes: int) -> keras.Model:
     residual convolutions over time with the bands as channels (after TC-ResNet, Choi et al.,
     arXiv 1904.03814, section 2), each recalibrated by squeeze and excitation (Hu et al., arXiv
     1709.01507).
-
-    Args:
-        frames: Frames in an example.
-        features: Features in a frame.
-        classes: Number of classes.
     """
     layers = keras.layers
     inputs = keras.Input((frames, features), name="features")

@@ -15,17 +15,12 @@ Public names are imported when they are first used, so that this costs no Tensor
 import importlib
 
 _MODULES = {
-    "ALIASES": "identifiers",
-    "CellQuantizer": "quantizers",
-    "FixedPointQuantizer": "quantizers",
-    "PactQuantizeConfig": "quantize_config",
-    "PactQuantizer": "quantizers",
-    "PROFILES": "profiles",
+    **dict.fromkeys(("CellQuantizer", "FixedPointQuantizer", "PactQuantizer"), "quantizers"),
+    **dict.fromkeys(("ALIASES", "get"), "identifiers"),
+    **dict.fromkeys(("PROFILES", "SIGNALS"), "profiles"),
+    **dict.fromkeys(("QuantizedLSTM", "QuantizedLSTMCell"), "lstm"),
     "QuantizedDense": "dense",
-    "QuantizedLSTM": "lstm",
-    "QuantizedLSTMCell": "lstm",
-    "SIGNALS": "profiles",
-    "get": "identifiers",
+    "PactQuantizeConfig": "quantize_config",
 }
 __all__ = sorted(_MODULES)
 

@@ -1,9 +1,8 @@
 """The LSTM's 16-bit sigmoid and tanh in TFLite and in TFLite Micro.
 
 The two runtimes compute different functions. TFLite evaluates exponentials and a Newton-Raphson
-division in 16-bit fixed point; TFLite Micro interpolates in a table of 256 values. Both map int16
-to int16, so each is given here as a table of all 65,536 results, index ``x + 32768``: fast to
-apply and easy to copy to another chip or into a training simulation.
+division in 16-bit fixed point; TFLite Micro interpolates in a table of 256 values. Each is given
+here as all its results, int16 ``[65536]``, that of x at index ``x + 32768``.
 
 Sources: TensorFlow Lite ``kernels/internal/reference/portable_tensor_utils.cc`` (ApplySigmoid,
 ApplyTanh); TFLite Micro ``micro/kernels/lstm_eval.cc`` and
@@ -36,9 +35,6 @@ def tflite_sigmoid_table() -> np.ndarray:
 
     ``1 / (1 + exp(-|x|))`` in 16-bit fixed point; a negative x gives 32767 minus that; 0 gives
     16384 (exactly a half).
-
-    Returns:
-        int16 ``[65536]``, index ``x + 32768``.
     """
     positive = fx.one_over_one_plus(fx.exp_on_negative_values(-np.abs(_INT16), 3, 16), 16)
     result = np.where(_INT16 > 0, positive, 32767 - positive)
@@ -51,12 +47,7 @@ def tflite_tanh_table(integer_bits: int) -> np.ndarray:
 
     ``(1 - e) / (1 + e)`` with ``e = exp(-2|x|)`` in 16-bit fixed point, mirrored; tanh(0) is 0.
     The gate's input is Q3.12 (3 integer bits); a cell of scale ``2**power`` has ``15 + power``.
-
-    Args:
-        integer_bits: 0 to 6. TFLite computes nothing for others and leaves the output as it was.
-
-    Returns:
-        int16 ``[65536]``, index ``x + 32768``.
+    Beyond 0 to 6 TFLite computes nothing and leaves the output as it was: a ValueError here.
     """
     if not 0 <= integer_bits <= 6:
         raise ValueError(f"TFLite's tanh takes 0 to 6 integer bits, not {integer_bits}")
@@ -100,9 +91,6 @@ def tflm_sigmoid_table() -> np.ndarray:
     with; the result, Q0.25 for x >= 0 and ``2**25 - result`` for x < 0, is rounded to Q0.15
     by ``(r + 512) >> 10`` for x >= 0 and ``(r + 511) >> 10`` for x < 0, which makes
     ``sigmoid(x) + sigmoid(-x) = 32768`` exactly below saturation at 32767.
-
-    Returns:
-        int16 ``[65536]``, index ``x + 32768``.
     """
     result = _interpolate(np.abs(3 * _INT16), 9, 0x7FFF << 10)
     return _frozen(np.where(_INT16 >= 0, result + 512, (1 << 25) - result + 511) >> 10)
@@ -116,13 +104,7 @@ def tflm_tanh_table(integer_bits: int) -> np.ndarray:
     ``3x << (integer_bits - 3)``, else ``(3x + half) >> (3 - integer_bits)``, halves up. Its
     magnitude splits into an index and 8 bits to interpolate with; the result, Q0.24, less a half
     (2**23), mirrored for negative x, is rounded to Q0.15 by ``(r + 128) >> 8`` for x >= 0 and
-    ``(r + 127) >> 8`` for x < 0.
-
-    Args:
-        integer_bits: 3 for the gate's Q3.12; ``15 + power`` for a cell of scale ``2**power``.
-
-    Returns:
-        int16 ``[65536]``, index ``x + 32768``.
+    ``(r + 127) >> 8`` for x < 0. The integer bits are those of ``tflite_tanh_table``.
     """
     shift = integer_bits - 3
     scaled = (3 * _INT16) << shift if shift >= 0 else (3 * _INT16 + (1 << (-shift - 1))) >> -shift

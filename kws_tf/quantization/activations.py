@@ -23,11 +23,10 @@ _TABLE = 2**16
 
 @functools.cache
 def tables(runtime: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a runtime's functions as float32 integers in Q0.15.
+    """Returns a runtime's functions, float32 integers in Q0.15; input x is at index x + 32768.
 
-    Returns:
-        The gates' functions of Q3.12, sigmoid then tanh, [2 * 65536]; and tanh of a cell of
-        scale 2^-15, 2^-14, 2^-13, 2^-12, [4 * 65536]. An input x is at index x + 32768.
+    First the gates' of Q3.12, sigmoid then tanh, [2 * 65536]; then tanh of a cell of scale 2^-15,
+    2^-14, 2^-13, 2^-12, [4 * 65536].
     """
     sigmoid = getattr(activation_tables, f"{runtime}_sigmoid_table")()
     tanh = getattr(activation_tables, f"{runtime}_tanh_table")
@@ -36,12 +35,12 @@ def tables(runtime: str) -> tuple[np.ndarray, np.ndarray]:
     return gates.astype(np.float32), cell.astype(np.float32)
 
 
-def look_up(table, integers, offset=0):
+def _look_up(table, integers, offset=0):
     """Looks integers in float32 up; ``offset`` picks a table out of several."""
     return tf.gather(table, tf.cast(integers, tf.int32) + (offset + 32768))
 
 
-def cell_table_offset(cell_scale):
+def _cell_table_offset(cell_scale):
     """Returns the offset of the cell's tanh in ``tables``, int32 scalar."""
     power = tf.math.log(tf.cast(cell_scale, tf.float32)) / np.log(2.0)
     return tf.cast(tf.round(power) + 15.0, tf.int32) * _TABLE
@@ -54,7 +53,7 @@ def sigmoid(runtime: str, x):
 
     @tf.custom_gradient
     def forward(x):
-        y = look_up(tables(runtime)[0].astype(x.dtype.name), tf.round(x * _Q12)) / _Q15
+        y = _look_up(tables(runtime)[0].astype(x.dtype.name), tf.round(x * _Q12)) / _Q15
         return y, lambda upstream: upstream * y * (1.0 - y)
 
     return forward(x)
@@ -69,9 +68,9 @@ def tanh(runtime: str, x, cell_scale=None):
     @tf.custom_gradient
     def forward(x):
         if cell_scale is None:
-            y = look_up(gates, tf.round(x * _Q12), _TABLE)
+            y = _look_up(gates, tf.round(x * _Q12), _TABLE)
         else:
-            y = look_up(cell, tf.round(x / cell_scale), cell_table_offset(cell_scale))
+            y = _look_up(cell, tf.round(x / cell_scale), _cell_table_offset(cell_scale))
         y = y / _Q15
         return y, lambda upstream: upstream * (1.0 - y * y)
 
@@ -79,17 +78,10 @@ def tanh(runtime: str, x, cell_scale=None):
 
 
 def fused_activations(runtime: str, units: int, cell_scale, dtype: str):
-    """Returns both functions on integers, all four gates at once.
+    """Returns both functions on integers held in ``dtype``: Q3.12 or the cell's format to Q0.15.
 
-    Args:
-        runtime: One of ``RUNTIMES``.
-        units: Size of the LSTM.
-        cell_scale: Scale of the cell state.
-        dtype: ``float32`` or ``float64``.
-
-    Returns:
-        ``gates``: integers [batch, 4 units] in Q3.12 to Q0.15, tanh for the third
-        quarter; and ``cell_tanh``: integers [batch, units] to Q0.15.
+    The first takes all gates, [batch, 4 units], the third quarter through tanh; the second is the
+    cell's tanh, [batch, units].
     """
     candidate = np.repeat(np.array([0, 0, 1, 0], np.int32), units)
     if runtime == "ideal":
@@ -108,8 +100,8 @@ def fused_activations(runtime: str, units: int, cell_scale, dtype: str):
 
     gate_table, cell_table = (tf.constant(table, dtype) for table in tables(runtime))
     gate_offset = candidate * _TABLE
-    cell_offset = cell_table_offset(cell_scale)
+    cell_offset = _cell_table_offset(cell_scale)
     return (
-        lambda z: look_up(gate_table, z, gate_offset),
-        lambda state: look_up(cell_table, state, cell_offset),
+        lambda z: _look_up(gate_table, z, gate_offset),
+        lambda state: _look_up(cell_table, state, cell_offset),
     )

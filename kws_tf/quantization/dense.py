@@ -3,12 +3,12 @@
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.quantization import identifiers
+from kws_tf.quantization.layer import QuantizedLayer
 from kws_tf.quantization.quantizers import PactQuantizer
 
 
 @keras.utils.register_keras_serializable("kws_tf")
-class QuantizedDense(keras.layers.Layer):
+class QuantizedDense(QuantizedLayer):
     """``x @ kernel + bias`` as an int8 FULLY_CONNECTED computes it.
 
     Value: q_output(q_input(x) @ q_kernel(kernel) + bias), where each q is its quantizer. Gradient:
@@ -19,8 +19,7 @@ class QuantizedDense(keras.layers.Layer):
         kernel_quantizer: Quantizer of the weights, or its name (see ``identifiers``); ``None``
             leaves them float.
         output_quantizer: The same for the logits.
-        input_quantizer: The same for the input; for an input that is not quantized already, as the
-            ``paper`` profile's classifier has it.
+        input_quantizer: The same for an input that is not quantized already.
         **kwargs: As of ``keras.layers.Layer``.
 
     Raises:
@@ -46,40 +45,20 @@ class QuantizedDense(keras.layers.Layer):
         input_quantizer: PactQuantizer | str | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.units = units
         quantizers = {
             "input": input_quantizer,
             "kernel": kernel_quantizer,
             "output": output_quantizer,
         }
-        quantizers = {signal: identifiers.get(q) for signal, q in quantizers.items()}
-        self.quantizers = {signal: q for signal, q in quantizers.items() if q is not None}
-        self._clips: dict[str, dict] = {}
+        super().__init__(quantizers, **kwargs)
+        self.units = units
 
     def build(self, input_shape):
         """Adds weights and clips."""
         self.kernel = self.add_weight("kernel", [input_shape[-1], self.units])
         self.bias = self.add_weight("bias", [self.units], initializer="zeros")
-        for signal, quantizer in self.quantizers.items():
-            self._clips[signal] = quantizer.build(None, signal, self)
+        self._build_quantizers()
         self.built = True
-
-    def clips(self) -> dict[str, tf.Variable]:
-        """Returns the clip variables by signal."""
-        return {signal: w["clip"] for signal, w in self._clips.items() if "clip" in w}
-
-    def scale(self, signal: str):
-        """Returns a signal's scale, float32 scalar, or ``None`` if it is not quantized."""
-        if signal not in self.quantizers:
-            return None
-        return tf.stop_gradient(self.quantizers[signal].scale(self._clips[signal]))
-
-    def quantize(self, signal, value):
-        """Fake-quantizes a signal, if it has a quantizer."""
-        if signal not in self.quantizers:
-            return value
-        return self.quantizers[signal](value, training=None, weights=self._clips[signal])
 
     def call(self, inputs):
         """Computes the logits, float32 [batch, units], of float32 [batch, n]."""
@@ -88,10 +67,5 @@ class QuantizedDense(keras.layers.Layer):
 
     def get_config(self):
         """Returns the arguments."""
-        return super().get_config() | {
-            "units": self.units,
-            **{
-                f"{signal}_quantizer": keras.saving.serialize_keras_object(quantizer)
-                for signal, quantizer in self.quantizers.items()
-            },
-        }
+        quantizers = {f"{s}_quantizer": config for s, config in self._quantizers_config().items()}
+        return super().get_config() | {"units": self.units} | quantizers

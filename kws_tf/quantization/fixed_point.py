@@ -8,6 +8,7 @@ Sources: gemmlowp ``fixedpoint/fixedpoint.h``; TensorFlow Lite ``kernels/interna
 ``kernels/internal/quantization_util.cc``.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -28,12 +29,6 @@ def quantize_multiplier(factors) -> Multiplier:
 
     A factor below 2**-32 becomes 0. The factor's own precision matters: TFLite's LSTM computes
     its factors in float32, TFLM's in float64, and so they requantize a little differently.
-
-    Args:
-        factors: Positive real number or array of them (one a channel).
-
-    Returns:
-        ``Multiplier`` with fields of the shape of ``factors``.
     """
     fraction, shift = np.frexp(np.asarray(factors, np.float64))
     mantissa = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
@@ -73,11 +68,8 @@ def multiply_by_quantized_multiplier(x, multiplier: Multiplier):
 
     Two roundings, as both runtimes do on every platform they are built for by default
     (TFLITE_SINGLE_ROUNDING off): first ``(x << left) * mantissa / 2**31``, halves up, then
-    a division by ``2**right``, halves away from zero. The result is int32; the caller saturates.
-
-    Args:
-        x: Accumulator, int32 range, such that ``x << left`` still fits int32.
-        multiplier: Factor, broadcast against ``x``.
+    a division by ``2**right``, halves away from zero. ``x << left`` must fit int32, as the result
+    does, which the caller saturates.
     """
     left = np.maximum(multiplier.shift, 0)
     right = np.maximum(-multiplier.shift, 0)
@@ -102,10 +94,7 @@ def constant(value: float, integer_bits: int, bits: int) -> int:
 
 def _exp_on_quarter(a, bits: int):
     """exp(a) for a in [-1/4, 0), both Q0.(bits-1): 4th-order Taylor series around -1/8."""
-
-    def mul(x, y):
-        return rounding_doubling_high_mul(x, y, bits)
-
+    mul = functools.partial(rounding_doubling_high_mul, bits=bits)
     centre = constant(math.exp(-1 / 8), 0, bits)
     x = a + (1 << (bits - 4))  # a + 1/8
     x2 = mul(x, x)
@@ -117,18 +106,11 @@ def _exp_on_quarter(a, bits: int):
 
 
 def exp_on_negative_values(a, integer_bits: int, bits: int):
-    """exp(a) for a <= 0.
+    """exp(a) for a <= 0, Q(integer_bits).(bits-1-integer_bits) to Q0.(bits-1), 16 or 32 bits.
 
     The fraction modulo 1/4 goes through a Taylor series; each higher bit of -a that is set
-    multiplies by its constant exp(-2**k), k = -2 ... 4, every product rounded halves up.
-
-    Args:
-        a: Q(integer_bits).(bits-1-integer_bits).
-        integer_bits: Integer bits of ``a``.
-        bits: 16 or 32.
-
-    Returns:
-        Q0.(bits-1); exp(0) is the largest number, 1 - 2**-(bits-1).
+    multiplies by its constant exp(-2**k), k = -2 ... 4, every product rounded halves up. exp(0) is
+    the largest number, 1 - 2**-(bits-1).
     """
     a = np.asarray(a, np.int64)
     fraction_bits = bits - 1 - integer_bits
@@ -146,19 +128,8 @@ def exp_on_negative_values(a, integer_bits: int, bits: int):
 
 
 def _reciprocal_of_half_sum(a, bits: int):
-    """2 / (1 + a) for a in [0, 1]: three Newton-Raphson steps on 1/d, d = (1 + a) / 2.
-
-    Args:
-        a: Q0.(bits-1).
-        bits: 16 or 32.
-
-    Returns:
-        Q2.(bits-3), in [1, 2].
-    """
-
-    def mul(x, y):
-        return rounding_doubling_high_mul(x, y, bits)
-
+    """2 / (1 + a), Q0.(bits-1) to Q2.(bits-3): three Newton-Raphson steps on 1/d, d = (1 + a)/2."""
+    mul = functools.partial(rounding_doubling_high_mul, bits=bits)
     one = 1 << (bits - 3)  # 1.0 in Q2
     half_denominator = (a + (1 << (bits - 1))) >> 1  # 1.0 in Q0 is 2**(bits-1) - 1; halves up
     x = constant(48 / 17, 2, bits) + mul(half_denominator, constant(-32 / 17, 2, bits))

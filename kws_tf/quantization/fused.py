@@ -1,19 +1,11 @@
 """The LSTM over time with a hand-written gradient: what training spends its time in.
 
 Two kinds: the ``tflite`` profile's arithmetic, the same function as ``QuantizedLSTMCell.step``
-over all steps, value and gradient (a test compares them), and a plain float LSTM, for pretraining.
-At a fraction of the cost:
-
-* the quantized one works on integers (as floats, exact below 2^24), so that a format costs one
-  rounding instead of a division, a rounding and a multiplication;
-* what a step does element by element is compiled into one loop (XLA), float32 only: float64 is
-  for proofs and stays op by op;
-* the gradient of a step needs the gates, the cell before its limit, and its tanh; nothing else is
-  kept;
-* the input's products are requantized inside of the loop, while they are in the cache;
-* the gradient of the recurrent kernel is one product over all steps after the loop;
-* the gradient's products may be in bfloat16, which some CPUs multiply at twice the rate. The
-  quantized forward products never are: they are exact.
+over all steps, value and gradient, and a plain float LSTM, for pretraining. The quantized one works
+on integers (as floats, exact below 2^24), so that a format costs one rounding. What a step does
+element by element is compiled into one loop (XLA) in float32; float64, for proofs, stays op by op.
+The gradient of the recurrent kernel is one product over all steps; its products, never the exact
+forward ones, may be in bfloat16, which some CPUs multiply at twice the rate.
 """
 
 import functools
@@ -22,12 +14,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kws_tf.quantization import activations
-from kws_tf.quantization.requantization import (
-    away_from_zero,
-    integer_totals,
-    requantization,
-    requantize,
-)
+from kws_tf.quantization import requantization as rq
 from kws_tf.quiet import captured_stderr
 
 _Q15 = 2.0**15
@@ -36,22 +23,13 @@ _Q12 = 2.0**12
 
 @dataclass(frozen=True)
 class _Formats:
-    """What the gradient needs of the numbers that the forward steps keep.
+    """What the gradient needs of the numbers that the forward steps keep; ``None`` is no clip."""
 
-    Attributes:
-        unit: Value of gates and tanh per unit kept.
-        cell_scale: Value of the cell per unit kept.
-        cell_limit: Largest cell, in units kept; ``None`` without a clip.
-        cell_clip: The cell's clip, in units kept; ``None`` without a clip. At most one unit above
-            the limit: 16 bits end there.
-        hidden_clip: Largest hidden state; ``None`` without a clip.
-    """
-
-    unit: float = 1.0
-    cell_scale: tf.Tensor | float = 1.0
-    cell_limit: tf.Tensor | None = None
-    cell_clip: tf.Tensor | None = None
-    hidden_clip: tf.Tensor | None = None
+    unit: float = 1.0  # value of gates and tanh per unit kept
+    cell_scale: tf.Tensor | float = 1.0  # value of the cell per unit kept
+    cell_limit: tf.Tensor | None = None  # largest cell, in units kept
+    cell_clip: tf.Tensor | None = None  # in units kept; up to one above the limit of 16 bits
+    hidden_clip: tf.Tensor | None = None  # largest hidden state
 
     def cell(self, kept):
         """Returns the real value of a cell state."""
@@ -61,16 +39,12 @@ class _Formats:
 
 
 def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: str) -> tf.Tensor:
-    """Runs a float LSTM from the products of the inputs.
+    """Runs a float LSTM, [steps, batch, 4 units] to hidden states [steps, batch, units].
 
     Args:
-        input_products: float32 [steps, batch, 4 units].
-        recurrent: float32 [units, 4 units], gates i, f, c, o.
-        product_dtype: Type of the recurrent products, forward and back: ``float32`` or
-            ``bfloat16``.
-
-    Returns:
-        float32 [steps, batch, units], the hidden states.
+        input_products: Of the inputs and the kernel, with the bias.
+        recurrent: The recurrent kernel, [units, 4 units], gates i, f, c, o.
+        product_dtype: Type of the recurrent products, forward and back.
     """
     units = input_products.shape[2] // 4
     gain = tf.repeat(tf.constant([1.0, 1.0, 2.0, 1.0], input_products.dtype), units)
@@ -104,20 +78,17 @@ def plain_lstm(input_products: tf.Tensor, recurrent: tf.Tensor, product_dtype: s
 
 
 def lstm(inputs: tf.Tensor, cell, gradient_dtype: str = "float32") -> tf.Tensor:
-    """Runs the quantized LSTM.
+    """Runs the quantized LSTM, [steps, batch, input] to hidden states [steps, batch, units].
 
     Args:
-        inputs: float32 [steps, batch, input].
+        inputs: Not quantized yet.
         cell: A built ``QuantizedLSTMCell`` with the ``tflite`` profile's formats.
-        gradient_dtype: Type of the gradient's products, ``float32`` or ``bfloat16``.
-
-    Returns:
-        float32 [steps, batch, units], the fake-quantized hidden states.
+        gradient_dtype: Type of the gradient's products.
     """
     steps, batch, features = inputs.shape[0], tf.shape(inputs)[1], inputs.shape[2]
     input_scale, (kernel, kernel_scale) = cell.scale("input"), cell.kernel_weights()
     # The bias has no quantizer of its own in these formats: it is an int32.
-    totals = integer_totals(
+    totals = rq.integer_totals(
         cell.quantize("input", tf.reshape(inputs, [-1, features])),
         kernel,
         input_scale,
@@ -150,12 +121,9 @@ def _cell_limit(cell):
 
 
 def _quantized_step(cell, product_scales, dtype):
-    """Returns what a step does element by element, on integers held in floats.
+    """Returns what a step does element by element, on integers held in floats of a type.
 
-    Args:
-        cell: As in ``lstm``.
-        product_scales: Of the integer products of the input and of the hidden state.
-        dtype: ``tf.float32`` or ``tf.float64``.
+    The scales are those of the integer products of the input and of the hidden state.
     """
     hidden_scale, cell_scale = cell.scale("hidden"), cell.scale("cell")
     cell_limit = _cell_limit(cell)
@@ -169,8 +137,8 @@ def _quantized_step(cell, product_scales, dtype):
         wanted = activations.FACTOR_DTYPE.get(cell.runtime, dtype)
         return tf.cast(tf.cast(value, wanted), dtype)
 
-    of_input, of_hidden = (requantization(factor(scale * _Q12)) for scale in product_scales)
-    away = away_from_zero(dtype)
+    of_input, of_hidden = (rq.requantization(factor(scale * _Q12)) for scale in product_scales)
+    away = rq.away_from_zero(dtype)
     # TFLM requantizes these products in two roundings, the first to a half; float32 cannot
     # hold them to the bit that this would matter for.
     twice = cell.runtime == "tflm" and dtype == tf.float64
@@ -182,8 +150,8 @@ def _quantized_step(cell, product_scales, dtype):
 
     @_compiled(dtype)
     def activate(total, input_total, state):
-        product = saturated(requantize(total, *of_hidden))
-        gates = gates_of(_int16(product + _int16(requantize(input_total, *of_input))))
+        product = saturated(rq.requantize(total, *of_hidden))
+        gates = gates_of(_int16(product + _int16(rq.requantize(input_total, *of_input))))
         i, f, c, o = tf.split(gates, 4, axis=1)
         kept = halved(f * _limit(state, -cell_limit, cell_limit)) * kept_scale
         written = halved(i * c) * written_scale
@@ -211,17 +179,11 @@ def start_compiler() -> None:
 
 
 def _forward(input_products, multiply, activate):
-    """Runs over time.
+    """Runs over time; returns hidden states and, for the gradient, gates, tanhs and cell states.
 
-    Args:
-        input_products: [steps, batch, 4 units], as ``activate`` takes them.
-        multiply: Hidden state to its product with the recurrent kernel.
-        activate: That product, the input's and the cell state to gates, new cell state, its tanh
-            and the new hidden state, as the next step takes it and as a real number.
-
-    Returns:
-        The hidden states of all steps as real numbers, [steps, batch, units], and what the
-        gradient needs: gates, tanhs and cell states; of the last one more, before the first step.
+    ``multiply`` makes of a hidden state its product with the recurrent kernel, ``activate`` of
+    that, the input's and the cell state gates, new cell state, its tanh and the new hidden state,
+    as the next step takes it and as a real number. Cell states begin before the first step.
     """
     dtype, steps = input_products.dtype, input_products.shape[0]
     units = input_products.shape[2] // 4
@@ -258,8 +220,7 @@ def _forward(input_products, multiply, activate):
 def _backward(upstream, hiddens, kept, recurrent, formats: _Formats, product_dtype: str):
     """Goes back through time; straight-through at each rounding, PACT at each clip.
 
-    Returns:
-        Gradients of the input products, the recurrent kernel, the hidden and the cell clip.
+    Returns the gradients of the input products, the recurrent kernel, the hidden and cell clip.
     """
     gates, tanhs, states = kept
     steps, units = hiddens.shape[0], hiddens.shape[2]

@@ -7,16 +7,8 @@ import tf_keras as keras
 
 from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 
-ALIASES = {
-    "pact<bits>": "PactQuantizer(bits): signals; 8 bits where none are given",
-    "pact_weights<bits>": "PactQuantizer(bits, narrow_range=True): weights; 8 bits likewise",
-    "pact_cell": "CellQuantizer(): the LSTM's cell state",
-    "q<m>_<n>": "FixedPointQuantizer(n, 1 + m + n): sign, m integer and n fraction bits",
-}
-"""All names and what they stand for."""
-
-_PACT = re.compile(r"(pact|pact_weights)(\d*)")
-_FIXED = re.compile(r"q(\d+)_(\d+)")
+ALIASES = ("pact<bits>", "pact_weights<bits>", "pact_cell", "q<m>_<n>")
+"""All names; ``get`` says what they stand for."""
 
 
 def get(identifier):
@@ -37,10 +29,7 @@ def get(identifier):
 
     Args:
         identifier: A name, a quantizer (returned as it is), a configuration from
-            ``keras.saving.serialize_keras_object``, or ``None``.
-
-    Returns:
-        The quantizer, or ``None`` for ``None``.
+            ``keras.saving.serialize_keras_object``, or ``None`` (returned as well).
 
     Raises:
         ValueError: If there is no such name, or the identifier is something else.
@@ -55,13 +44,12 @@ def get(identifier):
         return identifier
     if isinstance(identifier, dict):
         return keras.saving.deserialize_keras_object(identifier)
-    if isinstance(identifier, str):
-        if identifier == "pact_cell":
-            return CellQuantizer()
-        if match := _PACT.fullmatch(identifier):
-            kind, bits = match.groups()
-            return PactQuantizer(int(bits or 8), narrow_range=kind == "pact_weights")
-        if match := _FIXED.fullmatch(identifier):
-            integer_bits, fraction_bits = map(int, match.groups())
-            return FixedPointQuantizer(fraction_bits, 1 + integer_bits + fraction_bits)
+    if identifier == "pact_cell":
+        return CellQuantizer()
+    text = identifier if isinstance(identifier, str) else ""
+    if match := re.fullmatch(r"pact(_weights)?(\d*)", text):
+        return PactQuantizer(int(match[2] or 8), narrow_range=bool(match[1]))
+    if match := re.fullmatch(r"q(\d+)_(\d+)", text):
+        integer_bits, fraction_bits = map(int, match.groups())
+        return FixedPointQuantizer(fraction_bits, 1 + integer_bits + fraction_bits)
     raise ValueError(f"no such quantizer: {identifier!r}; there are {', '.join(ALIASES)}")

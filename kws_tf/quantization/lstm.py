@@ -3,9 +3,10 @@
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.quantization import activations, fused, identifiers
+from kws_tf.quantization import activations, fused
+from kws_tf.quantization.layer import QuantizedLayer
 from kws_tf.quantization.profiles import GATES, PROFILES, SIGNALS
-from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
+from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer
 from kws_tf.quantization.requantization import exact_matmul
 
 # Nothing here needs AutoGraph, which would take seconds to go through the code.
@@ -16,7 +17,7 @@ _LARGEST_PRODUCT = 7.5
 
 
 @keras.utils.register_keras_serializable("kws_tf")
-class QuantizedLSTMCell(keras.layers.Layer):
+class QuantizedLSTMCell(QuantizedLayer):
     """One step of an LSTM with a quantizer for each signal.
 
     Weights have the names, shapes and order of ``tf_keras.layers.LSTM``: ``kernel`` [input, 4
@@ -54,10 +55,8 @@ class QuantizedLSTMCell(keras.layers.Layer):
         unit_forget_bias: bool = True,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(quantizers or {}, **kwargs)
         self.units = units
-        quantizers = {s: identifiers.get(q) for s, q in (quantizers or {}).items()}
-        self.quantizers = {signal: q for signal, q in quantizers.items() if q is not None}
         unknown = set(self.quantizers) - set(SIGNALS)
         if unknown:
             raise ValueError(f"no such signal: {sorted(unknown)}; there are {SIGNALS}")
@@ -72,7 +71,6 @@ class QuantizedLSTMCell(keras.layers.Layer):
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [units, units]
         self.output_size = units
-        self._clips: dict[str, dict] = {}
 
     def build(self, input_shape):
         """Adds weights and the quantizers' clips."""
@@ -82,8 +80,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
             "recurrent_kernel", [units, 4 * units], initializer="orthogonal"
         )
         self.bias = self.add_weight("bias", [4 * units], initializer=self._initial_bias)
-        for signal, quantizer in self.quantizers.items():
-            self._clips[signal] = quantizer.build(None, signal, self)
+        self._build_quantizers()
         self.built = True
 
     def _initial_bias(self, shape, dtype=None, **kwargs):
@@ -92,26 +89,6 @@ class QuantizedLSTMCell(keras.layers.Layer):
             return bias
         units = self.units
         return tf.concat([bias[:units], tf.ones([units], bias.dtype), bias[2 * units :]], 0)
-
-    def quantize(self, signal: str, value):
-        """Fake-quantizes a signal, if it has a quantizer."""
-        if signal not in self.quantizers:
-            return value
-        return self.quantizers[signal](value, training=None, weights=self._clips[signal])
-
-    def scale(self, signal: str):
-        """Returns a signal's scale, float32 scalar, or ``None`` if it is not quantized."""
-        if signal not in self.quantizers:
-            return None
-        return tf.stop_gradient(self.quantizers[signal].scale(self._clips[signal]))
-
-    def clip(self, signal: str) -> tf.Variable | None:
-        """Returns a signal's clip variable, or ``None`` if it has none."""
-        return self._clips.get(signal, {}).get("clip")
-
-    def clips(self) -> dict[str, tf.Variable]:
-        """Returns the clip variables by signal."""
-        return {signal: w["clip"] for signal, w in self._clips.items() if "clip" in w}
 
     def _quantized_matrix(self, name: str, matrix):
         parts = tf.split(matrix, 4, axis=1)
@@ -124,8 +101,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
     def input_product(self, inputs):
         """Returns the quantized input x kernel + bias, float32 [batch, 4 units].
 
-        Args:
-            inputs: float32 [batch, input]; any number of steps can be computed at once.
+        The batch may hold any number of steps.
         """
         kernel, kernel_scale = self.kernel_weights()
         product = exact_matmul(
@@ -148,15 +124,10 @@ class QuantizedLSTMCell(keras.layers.Layer):
         return self._quantized_matrix("recurrent", self.recurrent_kernel)
 
     def step(self, input_product, states, recurrent_weights):
-        """Computes a step from what does not depend on the state.
+        """Returns the new hidden and cell state, float32 [batch, units] each.
 
-        Args:
-            input_product: float32 [batch, 4 units], from ``input_product``.
-            states: Hidden and cell state, float32 [batch, units] each.
-            recurrent_weights: From ``recurrent_weights``.
-
-        Returns:
-            The new hidden and cell state.
+        What does not depend on the old ``states`` is given: the results of the methods
+        ``input_product`` and ``recurrent_weights``.
         """
         hidden, cell = states
         recurrent, recurrent_scale = recurrent_weights
@@ -197,10 +168,7 @@ class QuantizedLSTMCell(keras.layers.Layer):
         """Returns the arguments."""
         return super().get_config() | {
             "units": self.units,
-            "quantizers": {
-                signal: keras.saving.serialize_keras_object(quantizer)
-                for signal, quantizer in self.quantizers.items()
-            },
+            "quantizers": self._quantizers_config(),
             "runtime": self.runtime,
             "unit_forget_bias": self.unit_forget_bias,
         }
@@ -215,9 +183,8 @@ class QuantizedLSTM(keras.layers.Layer):
         quantizers: A profile's name (``tflite`` or ``paper``), or a quantizer, or its name, for
             each signal (see ``profiles`` and ``identifiers``); ``None`` is a plain LSTM.
         return_sequences: Whether to return every step's hidden state or the last one's.
-        runtime: Whose sigmoid and tanh: ``ideal``, ``tflm`` or ``tflite`` (see ``activations``);
-            the latter two are for the ``tflite`` profile.
-        unit_forget_bias: Whether the forget gate's bias starts at 1.
+        runtime: As of ``QuantizedLSTMCell``.
+        unit_forget_bias: Likewise.
         overflow_penalty: Weight of a loss on products of the hidden state that leave Q3.12: the
             mean squared excess over 7.5, over a quarter of the batch. TFLite and TFLM treat them
             differently, which is most of the difference between the two; a model that has none
@@ -270,11 +237,7 @@ class QuantizedLSTM(keras.layers.Layer):
         self.product_dtype = product_dtype
 
     def build(self, input_shape):
-        """Builds the cell.
-
-        Raises:
-            ValueError: If the number of steps is not fixed.
-        """
+        """Builds the cell; refuses an input of which the number of steps is not fixed."""
         if input_shape[1] is None:
             raise ValueError(
                 "QuantizedLSTM needs a fixed number of steps, as the deployed op does; "
@@ -290,15 +253,7 @@ class QuantizedLSTM(keras.layers.Layer):
         return deploys(self.cell.quantizers)
 
     def call(self, inputs, mask=None, training=None):
-        """Runs the LSTM.
-
-        Args:
-            inputs: float32 [batch, steps, input].
-            mask: Must be ``None``.
-            training: Without quantizers, whether ``product_dtype`` counts.
-
-        Returns:
-            float32 [batch, units], or [batch, steps, units] with ``return_sequences``.
+        """Computes float32 [batch, units] of [batch, steps, input], or all steps' hidden states.
 
         Raises:
             ValueError: If a mask is given: the fused op has none, so it would not be deployed.
@@ -346,11 +301,8 @@ class QuantizedLSTM(keras.layers.Layer):
 
     @_plain
     def _overflow(self, outputs):
-        """Returns the mean square of what hidden products exceed 7.5 by.
-
-        Over a quarter of the examples: of shuffled ones that is a sample as good, at a quarter of
-        the cost.
-        """
+        """Returns the mean square of what hidden products exceed 7.5 by, over a quarter of them."""
+        # Of shuffled examples a quarter is a sample as good, at a quarter of the cost.
         steps, batch, units = tf.unstack(tf.shape(outputs))
         sample = tf.slice(outputs, [0, 0, 0], [steps - 1, (batch + 3) // 4, units])
         recurrent, _ = self.cell.recurrent_weights()
@@ -364,11 +316,9 @@ class QuantizedLSTM(keras.layers.Layer):
     def get_config(self):
         """Returns the arguments."""
         cell = self.cell.get_config()
+        names = ("units", "quantizers", "runtime", "unit_forget_bias")
         return super().get_config() | {
-            "units": cell["units"],
-            "quantizers": cell["quantizers"],
-            "runtime": cell["runtime"],
-            "unit_forget_bias": cell["unit_forget_bias"],
+            **{name: cell[name] for name in names},
             "return_sequences": self.return_sequences,
             "overflow_penalty": self.overflow_penalty,
             "fast": self.fast,
@@ -384,10 +334,6 @@ def deploys(quantizers: dict) -> bool:
 def _kinds(quantizers: dict) -> dict:
     """Returns what matters to the op of each quantizer: its type, or its whole fixed format."""
     return {
-        signal: q.get_config() if isinstance(q, FixedPointQuantizer) else (type(q), _narrow(q))
+        signal: q.get_config() if isinstance(q, FixedPointQuantizer) else (type(q), q.narrow_range)
         for signal, q in quantizers.items()
     }
-
-
-def _narrow(quantizer: PactQuantizer) -> bool:
-    return quantizer.narrow_range

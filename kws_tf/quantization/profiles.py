@@ -25,27 +25,12 @@ Each may be absent. ``QuantizedLSTM`` takes a profile by its name in ``PROFILES`
 from kws_tf.quantization.quantizers import CellQuantizer, FixedPointQuantizer, PactQuantizer
 
 GATES = ("i", "f", "c", "o")
+_MATRICES = tuple(f"{name}_{gate}" for name in ("kernel", "recurrent") for gate in GATES)
+_SIGMOIDS = ("sigmoid_i", "sigmoid_f", "sigmoid_o")
 SIGNALS = (
-    "input",
-    *(f"kernel_{gate}" for gate in GATES),
-    *(f"recurrent_{gate}" for gate in GATES),
-    "bias",
-    "input_product",
-    "hidden_product",
-    "gate",
-    "sigmoid_i",
-    "sigmoid_f",
-    "sigmoid_o",
-    "tanh_c",
-    "kept",
-    "written",
-    "cell",
-    "tanh_cell",
-    "hidden",
+    *("input", *_MATRICES, "bias", "input_product", "hidden_product", "gate", *_SIGMOIDS),
+    *("tanh_c", "kept", "written", "cell", "tanh_cell", "hidden"),
 )
-
-_Q3_12 = FixedPointQuantizer(fraction_bits=12)
-_Q0_15 = FixedPointQuantizer(fraction_bits=15)
 
 
 def tflite(
@@ -59,42 +44,30 @@ def tflite(
     """Returns the formats of TFLite's integer LSTM: the profile that deploys.
 
     Clips are trained for the input, the eight weight matrices, the cell and the hidden state;
-    everything else has the format that is fixed inside the op.
+    everything else has the format that is fixed inside the op. Weights, input and hidden state
+    have up to 8 bits.
 
     Args:
         trainable: Whether the clips are trained.
-        weight_bits: Width of the weights, 2 to 8 (in int8 containers).
-        input_bits: Width of the input, up to 8.
-        hidden_bits: Width of the hidden state, up to 8.
+        weight_bits: Width of the weights.
+        input_bits: Width of the input.
+        hidden_bits: Width of the hidden state.
         l2: Weight of the L2 penalty on the activations' clips.
         learned_step: Gradient of the weights' clips, see ``PactQuantizer``.
-
-    Returns:
-        A quantizer for each signal that has one.
 
     Example:
         >>> tflite(weight_bits=4)["kernel_i"].get_config()["bits"]
         4
     """
-
-    def weights():
-        return PactQuantizer(
-            weight_bits, trainable=trainable, narrow_range=True, learned_step=learned_step
-        )
-
+    weights = PactQuantizer(
+        weight_bits, trainable=trainable, narrow_range=True, learned_step=learned_step
+    )
     return {
         "input": PactQuantizer(input_bits, clip=4.0, trainable=trainable, l2=l2),
-        **{f"kernel_{gate}": weights() for gate in GATES},
-        **{f"recurrent_{gate}": weights() for gate in GATES},
-        "input_product": _Q3_12,
-        "hidden_product": _Q3_12,
-        "gate": _Q3_12,
-        "sigmoid_i": _Q0_15,
-        "sigmoid_f": _Q0_15,
-        "sigmoid_o": _Q0_15,
-        "tanh_c": _Q0_15,
+        **dict.fromkeys(_MATRICES, weights),
+        **dict.fromkeys(("input_product", "hidden_product", "gate"), FixedPointQuantizer(12)),
+        **dict.fromkeys((*_SIGMOIDS, "tanh_c", "tanh_cell"), FixedPointQuantizer(15)),
         "cell": CellQuantizer(trainable=trainable, l2=l2),
-        "tanh_cell": _Q0_15,
         "hidden": PactQuantizer(hidden_bits, clip=1.0, trainable=trainable, l2=l2),
     }
 
@@ -112,9 +85,6 @@ def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float
         bits: Width of all other signals.
         l2: Weight of the L2 penalty on the clips.
 
-    Returns:
-        A quantizer for each signal that has one.
-
     Example:
         >>> "input_product" in paper()
         False
@@ -126,14 +96,10 @@ def paper(trainable: bool = True, weight_bits: int = 8, bits: int = 8, l2: float
     weights = FixedPointQuantizer(fraction_bits=weight_bits - 1, bits=weight_bits)
     return {
         "input": pact(128.0),
-        **{f"kernel_{gate}": weights for gate in GATES},
-        **{f"recurrent_{gate}": weights for gate in GATES},
-        "bias": weights,
+        **dict.fromkeys((*_MATRICES, "bias"), weights),
         "gate": pact(16.0),
-        "sigmoid_f": pact(1.0),
-        "sigmoid_i": pact(1.0),
-        "tanh_c": pact(1.0),
-        "sigmoid_o": pact(1.0),
+        # In this order weights are saved.
+        **dict.fromkeys(("sigmoid_f", "sigmoid_i", "tanh_c", "sigmoid_o"), pact(1.0)),
         "kept": pact(4.0),
         "written": pact(1.0),
         "cell": pact(4.0),

@@ -41,12 +41,6 @@ class PactQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         weight_clip: float = 1.0,
         output_clip: float = 4.0,
     ):
-        self._config = {
-            "weight_bits": weight_bits,
-            "output_bits": output_bits,
-            "weight_clip": weight_clip,
-            "output_clip": output_clip,
-        }
         self._weights = PactQuantizer(weight_bits, weight_clip, narrow_range=True)
         self._output = PactQuantizer(output_bits, output_clip)
 
@@ -64,7 +58,6 @@ class PactQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
 
     def set_quantize_activations(self, layer, quantize_activations):
         """Does nothing: see ``get_activations_and_quantizers``."""
-        del layer, quantize_activations
 
     def get_output_quantizers(self, layer):
         """Returns the output's quantizer."""
@@ -72,4 +65,9 @@ class PactQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
 
     def get_config(self):
         """Returns the arguments."""
-        return dict(self._config)
+        return {
+            "weight_bits": self._weights.bits,
+            "output_bits": self._output.bits,
+            "weight_clip": self._weights.clip,
+            "output_clip": self._output.clip,
+        }

@@ -5,12 +5,13 @@ Each is a ``tfmot.quantization.keras.quantizers.Quantizer``: it creates its vari
 the integer grid; ``scale`` is the step of that grid. ``identifiers`` gives them names.
 """
 
+import dataclasses
+from dataclasses import dataclass, field
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
-
-_SMALLEST_CLIP = 1e-4
 
 
 @tf.custom_gradient
@@ -25,20 +26,17 @@ def _snap(x, scale, low, high):
 
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class ClipRange(keras.constraints.Constraint):
     """Keeps a clip within its bounds: ``min(max(clip, low), high)`` after each update.
-
-    Args:
-        low: Smallest clip.
-        high: Largest clip; ``None`` for no bound.
 
     Example:
         >>> float(ClipRange(0.5, 8.0)(tf.constant(9.0)))
         8.0
     """
 
-    def __init__(self, low: float = _SMALLEST_CLIP, high: float | None = None):
-        self.low, self.high = low, high
+    low: float = 1e-4
+    high: float | None = None
 
     def __call__(self, clip):
         """Returns the clip within its bounds."""
@@ -46,24 +44,24 @@ class ClipRange(keras.constraints.Constraint):
 
     def get_config(self):
         """Returns the arguments."""
-        return {"low": self.low, "high": self.high}
+        return dataclasses.asdict(self)
 
 
 class _Quantizer(tfmot.quantization.keras.quantizers.Quantizer):
-    """What all quantizers share: they are what their arguments are."""
+    """What all quantizers share: they are dataclasses of their arguments."""
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
 
     @classmethod
     def from_config(cls, config):
         """Restores a quantizer from ``get_config``."""
         return cls(**config)
 
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    __hash__ = None
-
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class PactQuantizer(_Quantizer):
     """Symmetric PACT: a trainable clip that is the range of an integer grid.
 
@@ -107,25 +105,20 @@ class PactQuantizer(_Quantizer):
         0.25
     """
 
-    def __init__(
-        self,
-        bits: int = 8,
-        clip: float = 1.0,
-        trainable: bool = True,
-        narrow_range: bool = False,
-        l2: float = 0.0,
-        learned_step: bool = False,
-    ):
-        if bits < 2:
-            raise ValueError(f"a PACT quantizer needs at least 2 bits, not {bits}")
-        if clip <= 0:
-            raise ValueError(f"a clip must be positive, not {clip}")
-        self.bits = bits
-        self.clip = clip
-        self.trainable = trainable
-        self.narrow_range = narrow_range
-        self.l2 = l2
-        self.learned_step = learned_step
+    bits: int = 8
+    clip: float = 1.0
+    trainable: bool = True
+    narrow_range: bool = False
+    l2: float = 0.0
+    learned_step: bool = False
+
+    _constraint = ClipRange()
+
+    def __post_init__(self):
+        if self.bits < 2:
+            raise ValueError(f"a PACT quantizer needs at least 2 bits, not {self.bits}")
+        if self.clip <= 0:
+            raise ValueError(f"a clip must be positive, not {self.clip}")
 
     @property
     def high(self) -> int:
@@ -138,52 +131,29 @@ class PactQuantizer(_Quantizer):
         return -self.high if self.narrow_range else -self.high - 1
 
     def build(self, tensor_shape, name, layer):
-        """Adds the clip, a scalar variable ``<name>_clip``, to a layer.
-
-        Args:
-            tensor_shape: Not used: the whole tensor has one clip.
-            name: Of the signal.
-            layer: Gets the variable.
+        """Adds a scalar variable ``<name>_clip`` to a layer, whatever the tensor's shape.
 
         Returns:
             ``{"clip": variable}``, the weights that the other methods take.
         """
-        del tensor_shape
         return {
             "clip": layer.add_weight(
                 name=f"{name}_clip",
                 shape=(),
                 initializer=keras.initializers.Constant(self.clip),
                 trainable=self.trainable,
-                constraint=self._constraint(),
+                constraint=self._constraint,
                 regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
             )
         }
 
-    def _constraint(self):
-        return ClipRange()
-
     def scale(self, weights) -> tf.Tensor:
-        """Returns the real value of one integer step, a scalar.
-
-        It is a float32 value, as in the model file, whatever the layer computes in.
-        """
+        """Returns the value of an integer step, float32 as in the model file, in any type."""
         clip = tf.convert_to_tensor(weights["clip"])
         return tf.cast(tf.cast(clip, tf.float32) / float(-self.low), clip.dtype)
 
     def __call__(self, inputs, training, weights, **kwargs):
-        """Fake-quantizes.
-
-        Args:
-            inputs: float32 or float64 of any shape.
-            training: Not used: training and inference compute the same.
-            weights: From ``build``.
-            **kwargs: Not used.
-
-        Returns:
-            Multiples of the scale, of the shape and type of the inputs.
-        """
-        del training, kwargs
+        """Fake-quantizes float32 or float64 of any shape, alike in training and inference."""
         clip = tf.convert_to_tensor(weights["clip"])
         limited = tf.clip_by_value(inputs, -clip, clip)
         rounded = _snap(limited, self.scale(weights), float(self.low), float(self.high))
@@ -192,45 +162,25 @@ class PactQuantizer(_Quantizer):
             rounded += (clip / tf.stop_gradient(clip) - 1.0) * tf.stop_gradient(rounded - limited)
         return rounded
 
-    def get_config(self):
-        """Returns the arguments."""
-        return {
-            "bits": self.bits,
-            "clip": self.clip,
-            "trainable": self.trainable,
-            "narrow_range": self.narrow_range,
-            "l2": self.l2,
-            "learned_step": self.learned_step,
-        }
-
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class CellQuantizer(PactQuantizer):
     """PACT for the LSTM's cell state: 16 bits, the scale a power of two.
 
     The fused op wants the cell's scale to be a power of two; the clip itself need not be one, for
     the op's ``cell_clip`` limits the state to any value. With scale = 2^ceil(log2 clip) / 2^15:
 
-    ====================  =================================================================
-    value                 scale * min(max(round(c / scale), -limit), limit), where c is x
-                          limited to +-clip and limit = min(floor(clip / scale), 32767)
-    gradient of x         1 where |x| <= clip, else 0
-    gradient of the clip  sign(x) where |x| > clip, else 0
-    ====================  =================================================================
+    value = scale * min(max(round(c / scale), -limit), limit), where c is x limited to +-clip and
+    limit = min(floor(clip / scale), 32767). The gradients are those of ``PactQuantizer``.
 
     The clip stays above 0.5 and at or below 8: outside of scales 2^-15 to 2^-12 TFLite and TFLite
     Micro compute garbage without an error.
 
-    Args:
-        clip: Initial clip.
-        trainable: Whether ``fit`` trains the clip.
-        l2: Weight of the L2 penalty on the clip.
-
-    Raises:
-        ValueError: If the clip is not positive.
+    Args and errors are those of ``PactQuantizer``.
 
     References:
-        The gradient is that of ``PactQuantizer``. The op's rules: TensorFlow Lite,
+        The op's rules: TensorFlow Lite,
         ``kernels/unidirectional_sequence_lstm.cc``, PopulateQuantizedLstmParams8x8_16
         (https://github.com/tensorflow/tensorflow).
 
@@ -243,13 +193,13 @@ class CellQuantizer(PactQuantizer):
         array([-3. ,  0.5], dtype=float32)
     """
 
+    clip: float = 8.0
+    bits: int = field(default=16, init=False)
+    narrow_range: bool = field(default=False, init=False)
+    learned_step: bool = field(default=False, init=False)
+
     SMALLEST, LARGEST = 0.501, 8.0
-
-    def __init__(self, clip: float = 8.0, trainable: bool = True, l2: float = 0.0):
-        super().__init__(bits=16, clip=clip, trainable=trainable, l2=l2)
-
-    def _constraint(self):
-        return ClipRange(self.SMALLEST, self.LARGEST)
+    _constraint = ClipRange(SMALLEST, LARGEST)
 
     def scale(self, weights) -> tf.Tensor:
         """Returns the cell's scale: 2^-15, 2^-14, 2^-13 or 2^-12."""
@@ -269,29 +219,19 @@ class CellQuantizer(PactQuantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Fake-quantizes a cell state; arguments and result as of ``PactQuantizer``."""
-        del training, kwargs
         clip = tf.convert_to_tensor(weights["clip"])
         limit = self.limit(weights)
         return _snap(tf.clip_by_value(inputs, -clip, clip), self.scale(weights), -limit, limit)
 
-    def get_config(self):
-        """Returns the arguments."""
-        return {"clip": self.clip, "trainable": self.trainable, "l2": self.l2}
-
 
 @keras.utils.register_keras_serializable("kws_tf")
+@dataclass
 class FixedPointQuantizer(_Quantizer):
     """A fixed-point format without variables, such as Q3.12: 16 bits, 12 of them fractional.
 
-    With scale = 2^-fraction_bits and n = 2^(bits-1):
-
-    =============  =============================================
-    value          scale * min(max(round(x / scale), -n), n - 1)
-    gradient of x  1 everywhere
-    =============  =============================================
-
-    The gradient passes straight through also where the value saturates: what follows the formats
-    of the LSTM, sigmoid and tanh, has no derivative left there.
+    With scale = 2^-fraction_bits and n = 2^(bits-1): value = scale * min(max(round(x / scale),
+    -n), n - 1), gradient of x = 1. It passes straight through also where the value saturates: what
+    follows the formats of the LSTM, sigmoid and tanh, has no derivative left there.
 
     Args:
         fraction_bits: Bits after the binary point.
@@ -307,9 +247,8 @@ class FixedPointQuantizer(_Quantizer):
         array([-2.  ,  0.25,  1.75], dtype=float32)
     """
 
-    def __init__(self, fraction_bits: int, bits: int = 16):
-        self.fraction_bits = fraction_bits
-        self.bits = bits
+    fraction_bits: int
+    bits: int = 16
 
     def build(self, tensor_shape, name, layer):
         """Adds nothing to a layer and returns no weights."""
@@ -323,7 +262,3 @@ class FixedPointQuantizer(_Quantizer):
         """Fake-quantizes; arguments and result as of ``PactQuantizer``."""
         largest = 2.0 ** (self.bits - 1)
         return _snap(inputs, self.scale(), -largest, largest - 1)
-
-    def get_config(self):
-        """Returns the arguments."""
-        return {"fraction_bits": self.fraction_bits, "bits": self.bits}

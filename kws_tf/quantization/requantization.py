@@ -4,27 +4,18 @@ import tensorflow as tf
 
 
 def away_from_zero(dtype) -> float:
-    """Returns a factor just above 1 that makes ``tf.round`` take halves away from zero.
-
-    Else it would take them to the even neighbour, which the runtimes do not.
-    """
+    """Returns a factor just above 1: ``tf.round`` then takes halves away from zero, not to even."""
     return 1.0 + 2.0 ** (-22 if dtype == tf.float32 else -44)
 
 
 def requantization(factor):
-    """Splits a requantization into its two roundings.
+    """Splits a real factor, 2^-24 to 2^8, into the ``first`` and ``second`` of ``requantize``.
 
     Both runtimes multiply an int32 by a 31-bit mantissa and round, halves up, then divide by a
     power of two and round again, halves away from zero (``MultiplyByQuantizedMultiplier`` with
     double rounding, in TFLite's ``kernels/internal/common.h``). For a factor of 1/2 or more the
     second step does nothing; below, a quarter and more of the values that a single rounding would
     get differ.
-
-    Args:
-        factor: float32 or float64 of any shape, from 2^-24 to 2^8: the real factor.
-
-    Returns:
-        ``first`` and ``second``, for ``requantize``.
 
     Example:
         >>> first, second = requantization(tf.constant(0.1, tf.float64))
@@ -46,15 +37,7 @@ def requantize(total, first, second):
 
     In float64 the result is the runtimes' for every int32 total and factor of which the product
     fits 53 bits: for every sum of products of int8 in a model. float32 holds 24 bits: where the
-    product needs more, a result may be the other neighbour.
-
-    Args:
-        total: Integers held in float32 or float64.
-        first: From ``requantization``; broadcast against ``total``.
-        second: The same.
-
-    Returns:
-        Integers of the same type, not saturated.
+    product needs more, a result may be the other neighbour. Nothing is saturated.
     """
     product = total * first
     if product.dtype == tf.float64:
@@ -64,23 +47,15 @@ def requantize(total, first, second):
 
 
 def integer_totals(x, w, x_scale, w_scale, bias=None):
-    """Multiplies integers; the gradient is that of the real product.
+    """Multiplies integers, given as in ``exact_matmul``; returns integers, float32 [batch, m].
 
     float32 sums of integers are exact below 2^24, which 8-bit operands stay under for up to
     1,032 terms; the same sum over real values would be off in its last bits, and now and then
     on the wrong side of a rounding.
 
-    Args:
-        x: float32 [batch, n]; integers times ``x_scale``.
-        w: float32 [n, m]; integers times ``w_scale``.
-        x_scale: float32 scalar.
-        w_scale: float32 [m].
-        bias: float32 [m], added as an int32 of scale ``x_scale * w_scale``; optional.
-
-    Returns:
-        float32 [batch, m], integers. The gradient that comes back must be that of the real number
-        ``total * x_scale * w_scale``, not of the total; those of x, w and bias are then those of
-        ``x @ w + bias``. So what scales the total must pass the gradient on as it is.
+    The gradient that comes back must be that of the real number ``total * x_scale * w_scale``, not
+    of the total; those of x, w and bias are then those of ``x @ w + bias``. So what scales the
+    total must pass the gradient on as it is.
     """
     bias = tf.zeros([w.shape[1]], x.dtype) if bias is None else bias
 

@@ -1,10 +1,9 @@
 """Bit-exact NumPy reference of the integer LSTM classifier, for TFLite and TFLite Micro.
 
-``integer_model`` is the whole network, read from a .tflite file; ``steps`` the LSTM of both
-runtimes, ``products`` the dense layer, ``softmax`` the 8-bit softmax. The integer primitives and
-the 16-bit sigmoid and tanh are ``kws_tf.quantization``'s ``fixed_point`` and ``activation_tables``.
 It serves to verify a model and to port the op to another chip: each docstring states the rounding,
-the saturation and the Q format (Qm.n: m integer and n fraction bits beside the sign).
+the saturation and the Q format (Qm.n: m integer and n fraction bits beside the sign). The integer
+primitives and the 16-bit sigmoid and tanh are ``kws_tf.quantization``'s ``fixed_point`` and
+``activation_tables``.
 """
 
 from kws_tf.reference.integer_model import IntegerModel, IntegerOutputs

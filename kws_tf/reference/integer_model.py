@@ -27,14 +27,10 @@ _EXAMPLES_A_BLOCK = 128  # a block's arrays stay in the processor's cache
 class IntegerOutputs(NamedTuple):
     """What ``IntegerModel.run`` returns, for N examples, T steps, H units, C classes."""
 
-    hidden: np.ndarray
-    """int8 ``[N, T, H]``, the op's output after each step."""
-    cell: np.ndarray
-    """int16 ``[N, H]``, the cell state after the last step."""
-    logits: np.ndarray
-    """int8 ``[N, C]``."""
-    posteriors: np.ndarray
-    """int8 ``[N, C]``, scale 1/256, zero point -128."""
+    hidden: np.ndarray  # int8 [N, T, H], the op's output after each step
+    cell: np.ndarray  # int16 [N, H], the cell state after the last step
+    logits: np.ndarray  # int8 [N, C]
+    posteriors: np.ndarray  # int8 [N, C], scale 1/256, zero point -128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,46 +46,25 @@ class IntegerModel:
     """Integers and scales of one model file; gates are stacked in the order i, f, c (g), o."""
 
     input: Quantization
-    input_weights: np.ndarray
-    """int8 ``[4, H, F]``."""
-    input_weight_scales: np.ndarray
-    """float32 ``[4]``."""
-    recurrent_weights: np.ndarray
-    """int8 ``[4, H, H]``."""
-    recurrent_weight_scales: np.ndarray
-    """float32 ``[4]``."""
-    biases: np.ndarray
-    """int32 ``[4, H]``, scale: the input's times that of the gate's input weights."""
-    hidden_state: Quantization
-    """Of the state tensor (op input 18)."""
-    effective_hidden: Quantization
-    """Of intermediate 4; TFLite computes the new hidden state with it, TFLM with ``hidden_state``.
-    A file in which they differ gives different results in the two runtimes."""
-    cell_power: int
-    """The cell state's scale is ``2**cell_power``, -15 ... -9."""
-    cell_clip: float
-    """Largest magnitude of the real cell value; 0 for none."""
+    input_weights: np.ndarray  # int8 [4, H, F]
+    input_weight_scales: np.ndarray  # float32 [4]
+    recurrent_weights: np.ndarray  # int8 [4, H, H]
+    recurrent_weight_scales: np.ndarray  # float32 [4]
+    biases: np.ndarray  # int32 [4, H], scale: the input's times that of the gate's input weights
+    hidden_state: Quantization  # of the state tensor, with which TFLM computes the new state
+    effective_hidden: Quantization  # of intermediate 4, with which TFLite does; may differ
+    cell_power: int  # the cell state's scale is 2**cell_power, -15 ... -9
+    cell_clip: float  # largest magnitude of the real cell value; 0 for none
     dense_input: Quantization
-    dense_weights: np.ndarray
-    """int8 ``[C, H]``."""
-    dense_weight_scales: np.ndarray
-    """float32 ``[1]``, or ``[C]`` with one scale a class."""
-    dense_biases: np.ndarray
-    """int32 ``[C]``."""
+    dense_weights: np.ndarray  # int8 [C, H]
+    dense_weight_scales: np.ndarray  # float32 [1], or [C] with one scale a class
+    dense_biases: np.ndarray  # int32 [C]
     logits: Quantization
-    beta: float
-    """The softmax's factor on the logits."""
+    beta: float  # the softmax's factor on the logits
 
     @classmethod
     def from_tflite(cls, model: str | Path | bytes) -> "IntegerModel":
-        """Reads a full-int8 model.
-
-        Args:
-            model: Path of a .tflite file, or its bytes.
-
-        Raises:
-            KwsError: The file is not the graph this module describes.
-        """
+        """Reads a full-int8 model, a path or bytes; a KwsError if it is another graph."""
         if isinstance(model, bytes | bytearray):
             return _read(g.Graph(bytes(model)), "the model")
         return _read(g.read(Path(model)), str(model))
@@ -105,9 +80,8 @@ class IntegerModel:
         Args:
             inputs: int8 ``[N, T, F]``, already quantized.
             runtime: "tflite" for TFLite's reference kernels, "tflm" for TFLite Micro's.
-            dense_rounding: How FULLY_CONNECTED rounds: "twice" or "once". ``None`` is what the
-                runtime does: TFLite Micro twice, TFLite by its version, see
-                ``products.tflite_rounding``.
+            dense_rounding: How FULLY_CONNECTED rounds: "twice" or "once"; ``None`` is what the
+                runtime does, see ``products.tflite_rounding``.
 
         Returns:
             ``IntegerOutputs``. The posteriors are those of the reference softmax, which TFLite's
@@ -148,11 +122,8 @@ class IntegerModel:
 
     def _dense(self, hidden: np.ndarray, rounding: Rounding) -> np.ndarray:
         biases = fold_zero_point(self.dense_biases, self.dense_weights, self.dense_input.zero_point)
-        factors = (
-            np.float64(self.dense_input.scale)
-            * self.dense_weight_scales.astype(np.float64)
-            / np.float64(self.logits.scale)
-        )
+        factors = np.float64(self.dense_input.scale) * self.dense_weight_scales.astype(np.float64)
+        factors /= np.float64(self.logits.scale)
         return fully_connected(
             hidden, self.dense_weights, biases, factors, self.logits.zero_point, rounding
         )
@@ -171,7 +142,7 @@ def _check(graph: g.Graph, where: str) -> None:
             "classifier to full int8"
         )
     if (
-        [int(i) for i in np.flatnonzero(np.asarray(lstm.inputs) < 0)] != _ABSENT
+        [position for position, index in enumerate(lstm.inputs) if index < 0] != _ABSENT
         or lstm.builtinOptions.timeMajor
         or lstm.builtinOptions.fusedActivationFunction != activation.TANH
         or dense.builtinOptions.fusedActivationFunction != activation.NONE
@@ -184,9 +155,8 @@ def _check(graph: g.Graph, where: str) -> None:
             "tf_keras LSTM without peephole, projection, layer norm, input-forget coupling and "
             "time-major input"
         )
-    if any(
-        len(graph.scales(i)) != 1 for i in (*_gates(lstm, g.KERNEL), *_gates(lstm, g.RECURRENT))
-    ):
+    matrices = (*_gates(lstm, g.KERNEL), *_gates(lstm, g.RECURRENT))
+    if any(len(graph.scales(index)) != 1 for index in matrices):
         raise KwsError(
             f"{where} has LSTM weights with several scales and the op takes one for each gate; "
             "convert a tf_keras LSTM again"

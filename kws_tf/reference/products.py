@@ -34,10 +34,8 @@ def fold_zero_point(biases, weights, zero_point: int) -> np.ndarray:
 def tflite_rounding() -> Rounding:
     """Returns how FULLY_CONNECTED of the installed TensorFlow's reference kernels rounds.
 
-    Up to TensorFlow 2.19 it requantizes as every other kernel does, and as TFLite Micro does:
-    with a 31-bit multiplier, rounded ``twice``. From 2.20 on it multiplies by the factor in
-    float64 and rounds ``once``; a logit in some thousand is another. Measured on TensorFlow
-    2.16.2, 2.19.1, 2.20.0 and 2.21.0.
+    Up to TensorFlow 2.19 as every other kernel and TFLite Micro: ``twice``. From 2.20 on ``once``;
+    a logit in some thousand is another. Measured on TensorFlow 2.16.2, 2.19.1, 2.20.0 and 2.21.0.
     """
     import tensorflow as tf
 
@@ -46,7 +44,7 @@ def tflite_rounding() -> Rounding:
 
 
 def fully_connected(x, weights, biases, factors, zero_point: int, rounding: Rounding) -> np.ndarray:
-    """Int32 accumulator, requantized, plus zero point, saturated to int8.
+    """Int32 accumulator, requantized, plus zero point, saturated to int8 ``[N, C]``.
 
     Args:
         x: int8 ``[N, H]``.
@@ -56,9 +54,6 @@ def fully_connected(x, weights, biases, factors, zero_point: int, rounding: Roun
         zero_point: Of the output.
         rounding: ``twice``: ``multiply_by_quantized_multiplier``. ``once``: the product with the
             factor in float64, rounded to nearest, halves away from zero.
-
-    Returns:
-        int8 ``[N, C]``.
 
     Example:
         >>> x, weights = np.array([[5]], np.int8), np.array([[25]], np.int8)

@@ -1,7 +1,4 @@
-"""The 8-bit softmax.
-
-Source: TensorFlow Lite ``kernels/internal/reference/softmax.h``.
-"""
+"""The 8-bit softmax of TensorFlow Lite's ``kernels/internal/reference/softmax.h``."""
 
 import numpy as np
 
@@ -17,12 +14,9 @@ def softmax_int8(logits: np.ndarray, scale: float, beta: float = 1.0) -> np.ndar
     TFLite's default kernel uses float32 instead.
 
     Args:
-        logits: int8 ``[N, C]``.
+        logits: int8 ``[N, C]``, as the result.
         scale: Scale of the logits (float32 value).
         beta: Factor on the logits.
-
-    Returns:
-        int8 ``[N, C]``.
 
     Example:
         >>> softmax_int8(np.array([[0, 20, -60]], np.int8), 0.1).tolist()

@@ -26,12 +26,13 @@ class _Step:
     4. hidden = o * tanh(cell): Q0.30, rounded to the hidden state's scale, saturated to int8.
     """
 
-    sigmoid: np.ndarray
-    gate_tanh: np.ndarray
-    cell_tanh: np.ndarray
+    runtime: str
 
     def __init__(self, model):
         """Prepares an ``IntegerModel``: the op's constants."""
+        self.sigmoid = getattr(act, f"{self.runtime}_sigmoid_table")()
+        tanh = getattr(act, f"{self.runtime}_tanh_table")
+        self.gate_tanh, self.cell_tanh = tanh(3), tanh(15 + model.cell_power)
         units = model.biases.shape[1]
         self.input_weights = model.input_weights.reshape(4 * units, -1)
         self.recurrent_weights = model.recurrent_weights.reshape(4 * units, -1)
@@ -70,17 +71,20 @@ class _Step:
         if self.cell_limit is not None:
             cell = np.clip(cell, -self.cell_limit, self.cell_limit)
         output = o.astype(np.int64) * act.lookup(self.cell_tanh, cell)
-        return fx.saturate(self.emit(output), 8).astype(np.int8), cell
+        hidden = fx.multiply_by_quantized_multiplier(output, self.emit_multiplier)
+        return fx.saturate(hidden + self.zero_point, 8).astype(np.int8), cell
 
 
 class TfliteStep(_Step):
-    """TFLite: fixed-point activations, factors in float32, cell products shifted."""
+    """TFLite: fixed-point activations, factors in float32, cell products shifted.
+
+    The new hidden state's scale and zero point are those of intermediate 4.
+    """
+
+    runtime = "tflite"
 
     def __init__(self, model):
         super().__init__(model)
-        self.sigmoid = act.tflite_sigmoid_table()
-        self.gate_tanh = act.tflite_tanh_table(3)
-        self.cell_tanh = act.tflite_tanh_table(15 + model.cell_power)
         q15 = np.float32(2.0**-15)
         self.emit_multiplier = fx.quantize_multiplier(
             q15 / np.float32(model.effective_hidden.scale) * q15
@@ -105,19 +109,17 @@ class TfliteStep(_Step):
         """Q0.15 * Q0.15 -> cell: shift by 30 + cell_power, halves away from zero."""
         return fx.rounding_divide_by_pot(product, 30 + self.cell_power)
 
-    def emit(self, product):
-        """Q0.30 -> hidden, factor from intermediate 4."""
-        return fx.multiply_by_quantized_multiplier(product, self.emit_multiplier) + self.zero_point
-
 
 class TflmStep(_Step):
-    """TFLite Micro: table activations, factors in float64, cell products requantized."""
+    """TFLite Micro: table activations, factors in float64, cell products requantized.
+
+    The new hidden state's scale and zero point are those of the state tensor.
+    """
+
+    runtime = "tflm"
 
     def __init__(self, model):
         super().__init__(model)
-        self.sigmoid = act.tflm_sigmoid_table()
-        self.gate_tanh = act.tflm_tanh_table(3)
-        self.cell_tanh = act.tflm_tanh_table(15 + model.cell_power)
         self.forget_multiplier = fx.quantize_multiplier(2.0**-15)
         self.admit_multiplier = fx.quantize_multiplier(2.0 ** (-30 - model.cell_power))
         self.emit_multiplier = fx.quantize_multiplier(
@@ -142,10 +144,6 @@ class TflmStep(_Step):
     def admit(self, product):
         """Q0.15 * Q0.15 -> cell, requantized (rounded twice) and saturated."""
         return fx.saturate(fx.multiply_by_quantized_multiplier(product, self.admit_multiplier), 16)
-
-    def emit(self, product):
-        """Q0.30 -> hidden, factor from the state tensor."""
-        return fx.multiply_by_quantized_multiplier(product, self.emit_multiplier) + self.zero_point
 
 
 STEPS = {"tflite": TfliteStep, "tflm": TflmStep}

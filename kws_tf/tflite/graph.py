@@ -7,7 +7,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from kws_tf.errors import KwsError
-from kws_tf.tflite import flatbuffer
+from kws_tf.tflite import formats
 
 _DTYPES = {
     schema.TensorType.INT8: np.int8,
@@ -15,12 +15,8 @@ _DTYPES = {
     schema.TensorType.INT32: np.int32,
     schema.TensorType.FLOAT32: np.float32,
 }
-OPERATOR_NAMES = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
-}
-TENSOR_TYPE_NAMES = {
-    value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")
-}
+_OPERATOR_NAMES = formats.names_of(schema.BuiltinOperator)
+TENSOR_TYPE_NAMES = formats.names_of(schema.TensorType)
 
 # Input positions of UNIDIRECTIONAL_SEQUENCE_LSTM (lstm_shared.h of TensorFlow Lite). Positions
 # 9-11 are peepholes, 16-17 the projection, 20-23 layer normalisation; none of them is used.
@@ -41,7 +37,7 @@ class Graph:
     """
 
     def __init__(self, model: bytes, where: str = "the model"):
-        self.object = flatbuffer.parse(model, where)
+        self.object = formats.parse(model, where)
         self.main = self.object.subgraphs[0]
         self.names = [self._name(op) for op in self.main.operators]
         self.lstm = self._only("UNIDIRECTIONAL_SEQUENCE_LSTM", where)
@@ -49,8 +45,8 @@ class Graph:
         self.dense = self._only("FULLY_CONNECTED", where)
 
     def _name(self, operator) -> str:
-        number = flatbuffer.operator_number(self.object, operator)
-        return OPERATOR_NAMES.get(number, f"operator {number}")
+        number = formats.operator_number(self.object, operator)
+        return _OPERATOR_NAMES.get(number, f"operator {number}")
 
     def _only(self, name: str, where: str):
         found = [op for op, n in zip(self.main.operators, self.names, strict=True) if n == name]
@@ -123,19 +119,8 @@ class Graph:
 
 
 def read(path: Path) -> Graph:
-    """Reads a .tflite file.
-
-    Raises:
-        KwsError: As ``Graph``, or if the file cannot be read.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise KwsError(
-            f"cannot read the model {path} ({error.strerror}); give a .tflite file that "
-            "scripts/convert.py wrote"
-        ) from error
-    return Graph(content, str(path))
+    """Returns a .tflite file's graph; raises as ``formats.read`` and ``Graph``."""
+    return Graph(formats.read(path), str(path))
 
 
 def with_inner_outputs(model: bytes) -> bytes:

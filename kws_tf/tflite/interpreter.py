@@ -25,9 +25,6 @@ def run(
         kernels: ``default`` or ``reference``.
         where: What to call the model in errors.
 
-    Returns:
-        All of the model's outputs, in its order.
-
     Raises:
         KwsError: If the model is damaged, takes other inputs, or has an op TFLite refuses.
     """
@@ -35,9 +32,7 @@ def run(
 
     def open_interpreter():
         interpreter = tf.lite.Interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_op_resolver_type=KERNELS[kernels],
+            model_content=model, num_threads=1, experimental_op_resolver_type=KERNELS[kernels]
         )
         interpreter.allocate_tensors()
         source = interpreter.get_input_details()[0]["index"]

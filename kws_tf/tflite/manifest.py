@@ -38,34 +38,20 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
 class Manifest:
     """Description of a converted model.
 
-    Attributes:
-        labels: Class names in the order of the outputs, a keyword among them.
-        front_end: From samples to features, with normalisation constants.
-        input_scale: Real value (of a normalised feature) of one step of the int8 input, whose
-            zero point is 0.
-        input_bits: Width of the input; with 8 it spans -128 to 127.
-        hidden_units: Size of the LSTM.
-        weight_bits: Width of the weights inside their int8 containers.
-        sha256: Of the .tflite file, 64 hexadecimal digits.
-        bytes: Size of the .tflite file.
-        clips: The clips behind the scales, by ``<layer>/<signal>``.
-        details: Anything else worth keeping, such as accuracies; ``trigger`` has the fields of
-            ``Trigger``.
-
     Raises:
         ValueError: If a field is of another type or out of its range.
     """
 
-    labels: tuple[str, ...]
-    front_end: FrontEnd
-    input_scale: float
-    input_bits: int
+    labels: tuple[str, ...]  # in the order of the outputs, a keyword among them
+    front_end: FrontEnd  # with normalisation constants
+    input_scale: float  # of a normalised feature; the int8 input's zero point is 0
+    input_bits: int  # width of the input; with 8 it spans -128 to 127
     hidden_units: int
-    weight_bits: int
-    sha256: str
-    bytes: int
-    clips: dict[str, float] = field(default_factory=dict)
-    details: dict = field(default_factory=dict)
+    weight_bits: int  # width of the weights inside their int8 containers
+    sha256: str  # of the .tflite file, 64 hexadecimal digits
+    bytes: int  # size of the .tflite file
+    clips: dict[str, float] = field(default_factory=dict)  # by <layer>/<signal>
+    details: dict = field(default_factory=dict)  # anything else; "trigger" has Trigger's fields
 
     def __post_init__(self):
         """Checks every field."""
@@ -92,15 +78,10 @@ class Manifest:
         return Trigger.parse(self.details.get("trigger", {}))
 
     def quantize(self, features: np.ndarray) -> np.ndarray:
-        """Turns features into the model's int8 input, bit for bit as ``PactQuantizer`` does.
+        """Turns normalised features, float32, into the model's input, int8 of the same shape.
 
-        ``round(x / scale)`` in float32, halves to even, limited to the input's width.
-
-        Args:
-            features: float32 [examples, frames, features], normalised.
-
-        Returns:
-            int8, of the same shape.
+        ``round(x / scale)`` in float32, halves to even, limited to the input's width: bit for bit
+        as ``PactQuantizer`` does.
         """
         largest = 2 ** (self.input_bits - 1)
         steps = np.rint(features / np.float32(self.input_scale))
@@ -113,9 +94,6 @@ class Manifest:
     @classmethod
     def parse(cls, values) -> "Manifest":
         """Restores a manifest from ``to_json``, also of version 0.1.
-
-        Args:
-            values: What was read.
 
         Raises:
             ValueError: If a field is missing, unknown, of another type or out of its range.

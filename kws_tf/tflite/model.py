@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf.errors import KwsError
-from kws_tf.tflite import flatbuffer, formats
+from kws_tf.tflite import formats
 from kws_tf.tflite import manifest as manifests
 from kws_tf.tflite.formats import TensorFormat
 from kws_tf.tflite.manifest import Manifest
@@ -18,19 +18,12 @@ from kws_tf.tflite.manifest import Manifest
 
 @dataclass(frozen=True)
 class Model:
-    """A .tflite and the manifest that describes it.
-
-    Attributes:
-        path: The .tflite file.
-        content: What is in it.
-        manifest: From beside it.
-        outputs: Format of each output; the first gives the scores, one for each label.
-    """
+    """A .tflite and the manifest that describes it."""
 
     path: Path
     content: bytes
     manifest: Manifest
-    outputs: tuple[TensorFormat, ...]
+    outputs: tuple[TensorFormat, ...]  # the first gives the scores, one for each label
 
     @property
     def sha256(self) -> str:
@@ -38,31 +31,24 @@ class Model:
         return self.manifest.sha256
 
     def posteriors(self, scores: np.ndarray) -> np.ndarray:
-        """Returns the posteriors behind scores, float32 of the same shape.
-
-        Args:
-            scores: int8 [..., classes], the model's first output.
-        """
+        """Returns the posteriors behind int8 scores [..., classes], float32 of that shape."""
         output = self.outputs[0]
         real = (scores.astype(np.float32) - output.zero_point) * np.float32(output.scale)
-        if _is_softmax(output):
+        if (output.scale, output.zero_point) == (1 / 256, -128):  # an int8 SOFTMAX has no other
             return real
         exponentials = np.exp(real - real.max(axis=-1, keepdims=True))
         return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def load(path: Path) -> Model:
-    """Reads a model with its manifest.
-
-    Args:
-        path: The .tflite file, its manifest beside it.
+    """Reads a model with the manifest beside it.
 
     Raises:
         KwsError: If model or manifest is missing or damaged, they are not of each other, or the
             model's input and output are not what the manifest says.
     """
     path = Path(path)
-    content = _read(path)
+    content = formats.read(path)
     manifest = manifests.load(path)
     if (hashlib.sha256(content).hexdigest(), len(content)) != (manifest.sha256, manifest.bytes):
         raise KwsError(
@@ -73,19 +59,7 @@ def load(path: Path) -> Model:
 
 
 def check(content: bytes, manifest: Manifest, where: str) -> tuple[TensorFormat, ...]:
-    """Refuses a model whose input and output are not what its manifest says.
-
-    Args:
-        content: The .tflite file's content.
-        manifest: What describes it.
-        where: What to call the model in errors.
-
-    Returns:
-        The formats of the outputs.
-
-    Raises:
-        KwsError: If the file is damaged, or its input or first output is another.
-    """
+    """Returns the outputs' formats; refuses a model that is not what its manifest says."""
     found, outputs = formats.ends(content, where)
     front_end, classes = manifest.front_end, len(manifest.labels)
     shape = (1, front_end.frames, front_end.features)
@@ -101,20 +75,3 @@ def check(content: bytes, manifest: Manifest, where: str) -> tuple[TensorFormat,
             f"int8 {[1, classes]}; use the files as conversion wrote them"
         )
     return outputs
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise KwsError(
-            f"cannot read the model {path} ({error.strerror}); give a .tflite file that "
-            "kws-tf convert wrote"
-        ) from error
-    flatbuffer.check_mark(content, str(path))
-    return content
-
-
-def _is_softmax(output: TensorFormat) -> bool:
-    """Tells whether an output has the fixed format of an int8 SOFTMAX."""
-    return (output.scale, output.zero_point) == (1 / 256, -128)

@@ -18,25 +18,15 @@ _BLOCK = 16  # examples a thread takes at a time
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a runtime computed.
+    """What a runtime computed."""
 
-    Attributes:
-        outputs: An array [examples, ...] for each output of the model, of its dtype.
-        microseconds: Median time of one inference on one thread.
-        arena_bytes: TFLite Micro's memory by kind; empty for TFLite.
-    """
-
-    outputs: list[np.ndarray]
-    microseconds: float
-    arena_bytes: dict[str, int] = field(default_factory=dict)
+    outputs: list[np.ndarray]  # [examples, ...] for each output of the model, in its order
+    microseconds: float  # median time of one inference on one thread
+    arena_bytes: dict[str, int] = field(default_factory=dict)  # TFLite Micro's memory by kind
 
 
 def check_inputs(model: bytes, inputs: np.ndarray, where: str) -> None:
-    """Checks that the inputs are what the model takes.
-
-    Raises:
-        KwsError: If they are not, or as ``formats.ends``.
-    """
+    """Refuses inputs that are not what the model takes; raises also as ``formats.ends``."""
     wanted, _ = formats.ends(model, where)
     shape = (1, *inputs.shape[1:])
     if (wanted.type, wanted.shape) != ("INT8", shape) or inputs.dtype != np.int8:
@@ -61,7 +51,7 @@ def run(
         title: Of the progress line.
 
     Returns:
-        An array [examples, ...] for each output, and the median time, microseconds.
+        The first two fields of ``Outputs``.
     """
     workers = min(os.cpu_count() or 1, -(-len(inputs) // _BLOCK))
     free: SimpleQueue = SimpleQueue()

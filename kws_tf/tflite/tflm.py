@@ -17,27 +17,17 @@ _ARENA_LINE = re.compile(r"Arena allocation (\w+) (\d+) bytes|'(.+?)' used (\d+)
 
 
 def run(model: bytes, inputs: np.ndarray, where: str = "the model") -> Outputs:
-    """Runs a model over examples, each from a zeroed state.
-
-    Args:
-        model: The .tflite file's content.
-        inputs: int8 [examples, frames, features].
-        where: What to call the model in errors.
-
-    Returns:
-        All of the model's outputs, in its order, and the arena's bytes: ``total``, of which
-        ``head`` is for activations and ``tail`` is persistent, and what the tail is used for.
+    """Runs a model over examples, each from a zeroed state; arguments as of ``interpreter.run``.
 
     Raises:
         KwsError: If the model is damaged, takes other inputs, or has an op TFLM has not.
     """
     runner.check_inputs(model, inputs, where)
     arena = arena_bytes(model, inputs[:1], where)
-    count = len(formats.ends(model, where).outputs)
+    outputs = range(len(formats.ends(model, where).outputs))
 
     def open_interpreter():
         interpreter = _interpreter(model)
-        outputs = range(count)
 
         def step(example):
             interpreter.reset()
@@ -64,7 +54,8 @@ def arena_bytes(model: bytes, example: np.ndarray, where: str = "the model") -> 
         where: What to call the model in errors.
 
     Returns:
-        Bytes by kind, as ``run`` says.
+        Bytes by kind: ``total``, of which ``head`` is for activations and ``tail`` is persistent,
+        and what the tail is used for.
 
     Raises:
         KwsError: With TFLM's own words if it cannot run the model.

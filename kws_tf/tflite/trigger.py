@@ -15,32 +15,23 @@ from kws_tf.labels import SILENCE, UNKNOWN
 class Detection(NamedTuple):
     """A keyword that the trigger let through."""
 
-    decision: int
-    """Number of the decision that let it through."""
-    label: int
-    """Index into the labels."""
-    score: float
-    """Averaged posterior."""
+    decision: int  # number of the decision that let it through
+    label: int  # index into the labels
+    score: float  # averaged posterior
 
 
 @dataclass(frozen=True)
 class Trigger:
     """How the device turns a stream of posteriors into detections.
 
-    Attributes:
-        decision_ms: Time between decisions, ms; rounded to whole hops.
-        smoothing_decisions: Posteriors are averaged over so many decisions.
-        threshold: Least averaged posterior of a keyword to trigger it.
-        refractory_ms: Time after a detection in which there is no other, ms.
-
     Raises:
         KwsError: If a value is out of its range.
     """
 
-    decision_ms: float = 200.0
-    smoothing_decisions: int = 3
-    threshold: float = 0.7
-    refractory_ms: float = 1000.0
+    decision_ms: float = 200.0  # time between decisions; rounded to whole hops
+    smoothing_decisions: int = 3  # posteriors are averaged over so many
+    threshold: float = 0.7  # least averaged posterior of a keyword to trigger it
+    refractory_ms: float = 1000.0  # time after a detection in which there is no other
 
     def __post_init__(self):
         """Checks every value."""
@@ -62,15 +53,12 @@ class Trigger:
     def detections(
         self, posteriors: np.ndarray, labels: Sequence[str], log_mel: LogMel
     ) -> list[Detection]:
-        """Does what the device's ``KeywordSpotter::Decide`` does.
+        """Returns the detections in order of time, as the device's ``KeywordSpotter::Decide``.
 
         Args:
             posteriors: Numbers [decisions, classes], one row every ``decision_hops``.
             labels: The class names.
             log_mel: Gives the hop.
-
-        Returns:
-            The detections in order of time.
         """
         keywords = [i for i, label in enumerate(labels) if label not in (SILENCE, UNKNOWN)]
         step, refractory = self.decision_hops(log_mel), self.refractory_hops(log_mel)
@@ -86,14 +74,7 @@ class Trigger:
 
     @classmethod
     def parse(cls, values) -> "Trigger":
-        """Returns the trigger that a manifest gives.
-
-        Args:
-            values: What was read; fields that are absent have their defaults.
-
-        Raises:
-            ValueError: If a field is unknown, of another type or out of its range.
-        """
+        """Returns the trigger that a manifest gives; a ValueError if it is damaged."""
         for name, value in known_fields(cls, values).items():
             number(name, value, *_RANGES[name])
         return cls(**values)
