@@ -1,1 +1,1 @@
-"""Run folders that presets name: three teachers, and an LSTM that has heard other words."""
+"""Run folders that presets name: three teachers, and an LSTM pretrained on other words."""
