@@ -23,7 +23,7 @@ from kws_tf.labels import check_spelling, class_names, word_key
 from kws_tf.settings import DataSettings
 from kws_tf.synthesis import vocabulary
 from kws_tf.synthesis.settings import SynthesisSettings
-from kws_tf.synthesis.window import fitting_window
+from kws_tf.synthesis.words import fitting_window
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 

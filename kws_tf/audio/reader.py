@@ -6,6 +6,7 @@ is refused if it promises more than can be read, or holds more. Lengths that an 
 unknown, because it wrote to a pipe, are read to the end.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -95,6 +96,13 @@ def blocks(
             )
         mono = (block.mean(axis=1) for block in file.decoded(_LOUDEST))
         yield from resampled(mono, file.samplerate, sample_rate)
+
+
+def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Returns a mono WAV file of 16 bits; float samples are limited to full scale."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, "PCM_16", format="WAV")
+    return file.getvalue()
 
 
 class AudioFile(soundfile.SoundFile):

@@ -1,44 +1,23 @@
-"""Speech engines: from a text to samples. There is one, the espeak-ng library.
+"""From a text to samples by the espeak-ng library, which comes with the package espeakng-loader.
 
-espeak-ng and its voices come with the package espeakng-loader, so nothing is downloaded. Its C
-API keeps global state that leaks from one utterance into the next (oscillator phases, echo
-buffers): see ``kws_tf.synthesis.fresh_process``.
-
-API: https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
+Its C API keeps global state that leaks from one utterance into the next (oscillator phases, echo
+buffers): see ``kws_tf.synthesis.fresh_process``. API:
+https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
 """
 
 import ctypes
 import os
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from kws_tf.errors import KwsError
-from kws_tf.synthesis.words import spoken_text
 
 ACCENTS = (
     *("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland"),
     *("en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
 )
 """espeak-ng's accents of English."""
-
-
-class Engine(Protocol):
-    """What speaks.
-
-    Attributes:
-        name: For errors.
-        sample_rate: Of what ``speak`` returns, Hz.
-    """
-
-    name: str
-    sample_rate: int
-
-    def speak(
-        self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
-    ) -> np.ndarray:
-        """Returns float64 samples [n] in -1..1; see ``Espeak.speak``."""
 
 
 class Espeak:
@@ -55,7 +34,6 @@ class Espeak:
     _POS_CHARACTER, _CHARS_UTF8 = 1, 1
 
     def __init__(self):
-        """Loads the library with its packaged voices."""
         self._library, voices = _load()
         self._initialise(voices)
         self._pieces: list[bytes] = []
@@ -84,9 +62,7 @@ class Espeak:
             *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
         ]
         self._library.espeak_TextToPhonemes.argtypes = [
-            ctypes.POINTER(ctypes.c_char_p),
-            ctypes.c_int,
-            ctypes.c_int,
+            *(ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int)
         ]
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
@@ -102,7 +78,7 @@ class Espeak:
         """Speaks a text.
 
         Args:
-            text: What to say.
+            text: What to say; underscores are spaces, as in names of folders.
             voice: ``accent+variant``, such as ``en-us+f2``.
             rate: Words a minute, 80 to 450.
             pitch: 0 to 99; 50 is the voice's own.
@@ -123,7 +99,7 @@ class Espeak:
         ):
             self._library.espeak_SetParameter(parameter, round(value), 0)
         self._pieces.clear()
-        encoded = spoken_text(text).encode()
+        encoded = text.replace("_", " ").encode()
         failed = self._library.espeak_Synth(
             encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
         )
@@ -134,20 +110,12 @@ class Espeak:
         return samples[loud[0] : loud[-1] + 1]
 
     def phonemes(self, texts: Iterable[str], voice: str = "en") -> list[tuple[str, ...]]:
-        """Returns how texts are spoken: espeak-ng's names of phonemes, without stress and tone.
-
-        Args:
-            texts: What to say; all at once, because choosing a voice takes longer than the rest.
-            voice: ``accent`` or ``accent+variant``.
-
-        Raises:
-            KwsError: espeak-ng does not know the voice.
-        """
-        self._set_voice(voice)
+        """Returns espeak-ng's names of the phonemes of texts, without stress and tone."""
+        self._set_voice(voice)  # takes longer than the rest
         return [self._phonemes(text) for text in texts]
 
     def _phonemes(self, text: str) -> tuple[str, ...]:
-        rest, found = ctypes.c_char_p(spoken_text(text).encode()), []
+        rest, found = ctypes.c_char_p(text.replace("_", " ").encode()), []
         while rest.value:  # a clause at a time
             clause = self._library.espeak_TextToPhonemes(
                 ctypes.byref(rest), self._CHARS_UTF8, ord("|") << 8
@@ -162,6 +130,12 @@ class Espeak:
             raise KwsError(
                 f"{self.name} has no voice '{voice}'; choose one of its own, such as en+f4"
             )
+
+
+def speak_all(texts: Sequence[str], voice: str, rate: float) -> list[np.ndarray]:
+    """Speaks some texts with the same voice; for a fresh process."""
+    espeak = Espeak()
+    return [espeak.speak(text, voice, rate) for text in texts]
 
 
 def _load() -> tuple[ctypes.CDLL, str]:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from kws_tf.audio.reader import SAMPLE_RATE
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
 from kws_tf.synthesis import fresh_process
-from kws_tf.synthesis.chance import generator
-from kws_tf.synthesis.engine import Espeak
-from kws_tf.synthesis.signals import coloured_noise, gain, resampled, wav_bytes
+from kws_tf.synthesis.engine import Espeak, speak_all
+from kws_tf.synthesis.signals import coloured_noise, gain, generator, resampled, wav_bytes
 from kws_tf.synthesis.words import checked_word
 
-SAMPLE_RATE = 16_000
 _SPEECH_DBFS, _NOISE_DBFS = -19, -55
 
 
@@ -52,9 +51,3 @@ def say(
     samples += coloured_noise(generator(text), len(samples), SAMPLE_RATE, 1) * gain(_NOISE_DBFS)
     write_bytes(Path(out), wav_bytes(samples, SAMPLE_RATE))
     return spans
-
-
-def speak_all(texts: list[str], voice: str, rate: float) -> list[np.ndarray]:
-    """Speaks some texts with the same voice; for a fresh process."""
-    espeak = Espeak()
-    return [espeak.speak(text, voice, rate) for text in texts]
