@@ -51,16 +51,7 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
 
 
 def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
-    """Resamples a signal block by block, in constant memory.
-
-    Args:
-        blocks: float32 [n], one after the other.
-        rate_in: Hz.
-        rate_out: Hz.
-
-    Yields:
-        float32 [n]; together they are what ``resample`` returns of the whole, to the bit.
-    """
+    """Resamples blocks of a signal in constant memory, to the bit as ``resample`` the whole."""
     if rate_in == rate_out:
         yield from blocks
         return

@@ -23,10 +23,7 @@ def told_by(path: PurePath, word: str) -> str | None:
     The first that applies: what comes before ``_nohash_`` in the name, the folder within the
     word's folder, what comes before the first underscore in the name. The word itself at the
     beginning of a name does not count: ``lights_on_anna_3.wav`` is Anna's, ``up_3.wav`` nobody's.
-
-    Args:
-        path: Relative to the word's folder.
-        word: The word.
+    The path is relative to the word's folder.
     """
     official = speaker_of(path)
     if official != path.stem:
@@ -94,5 +91,4 @@ def assign(said: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) ->
 
 def _names(speaker: str) -> Iterator[str]:
     """Yields eight hex digits for a speaker, others each time."""
-    for attempt in count():
-        yield hashlib.sha1(os.fsencode(f"{speaker}/{attempt}")).hexdigest()[:8]
+    return (hashlib.sha1(os.fsencode(f"{speaker}/{n}")).hexdigest()[:8] for n in count())
