@@ -75,14 +75,7 @@ def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
     fainter once training has drawn its own amplitude, so that few are of any effect. Slices that
     are fainter by more than 40 dB hold too little and are left out. Louder ones stay as they are,
-    so that there is noise at full amplitude.
-
-    Args:
-        noise: uint8 [slices, frames, bands].
-        log_mel: Front end of the spectrograms.
-
-    Returns:
-        The same, fewer slices.
+    so that there is noise at full amplitude. Slices are uint8 [slices, frames, bands].
     """
     power = mel_power(records.from_uint8(noise, log_mel), log_mel).numpy()
     level = power.mean((1, 2))
@@ -148,15 +141,7 @@ def read_samples(
 
 
 def check_sound(samples: np.ndarray, paths: Sequence[Path]) -> None:
-    """Refuses recordings of words that are digital silence.
-
-    Args:
-        samples: int16 [examples, samples].
-        paths: Their files.
-
-    Raises:
-        KwsError: If there are any; names the first.
-    """
+    """Refuses recordings of words, int16 [examples, samples], that are digital silence."""
     silent = np.flatnonzero(~samples.any(axis=1))
     if len(silent):
         raise KwsError(
@@ -171,19 +156,9 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> np.ndarray:
-    """Cuts the noise recordings into overlapping slices of an example's length.
+    """Cuts the noise recordings into overlapping examples, int16 [slices, samples].
 
-    Args:
-        folder: Audio in the Speech Commands layout.
-        front_end: Gives rate and length.
-        mix_down: Mix stereo down instead of refusing it.
-
-    Returns:
-        int16 [slices, samples].
-
-    Raises:
-        KwsError: If there are no noise recordings, all are shorter than an example, or all are
-            digital silence.
+    None, none that is long enough, and nothing but digital silence is refused.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     stride = round(_NOISE_STRIDE_MS * rate / 1000)
