@@ -1,19 +1,19 @@
-"""From a folder the user gives to examples in memory: log-mel records or audio."""
+"""From a folder the user gives to examples in memory, of log-mel records or of audio."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kws_tf.audio import reader, speech_commands
 from kws_tf.data import records
-from kws_tf.data.examples import Examples, keyword_indices
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.frontend.features import log_power, mel_power
-from kws_tf.labels import UNKNOWN
+from kws_tf.labels import UNKNOWN, check_spelling, class_names
 from kws_tf.progress import progress
 from kws_tf.settings import DataSettings
 
@@ -22,17 +22,41 @@ _MOST_EXCESS_MS = 50.0  # what lossy formats add at the end
 _FAINTEST_BELS = 4.0
 
 
-def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
-    """Loads the training or validation examples of a folder.
+@dataclass(frozen=True)
+class Examples:
+    """Examples of one partition, as stored: 8-bit spectrograms or 16-bit samples.
 
-    Args:
-        folder: Log-mel records, or audio in the Speech Commands layout.
-        partition: ``training`` or ``validation``.
-        front_end: What the examples are for; records of another one are refused.
-        settings: The words, and whether stereo is mixed down.
+    Attributes:
+        values: uint8 [examples, frames, bands] or int16 [examples, samples].
+        keyword: int64 [examples]; index into ``words``, -1 for an unknown word.
+        noise: Background noise in slices of an example's shape; same dtype as ``values``.
+        words: The keywords.
+        log_mel: Front end of the spectrograms; ``None`` for samples.
+    """
+
+    values: np.ndarray
+    keyword: np.ndarray
+    noise: np.ndarray
+    words: Sequence[str]
+    log_mel: LogMel | None
+
+    @property
+    def keyword_positions(self) -> np.ndarray:
+        """Positions of the keywords, int64."""
+        return np.flatnonzero(self.keyword >= 0)
+
+    @property
+    def unknown_positions(self) -> np.ndarray:
+        """Positions of the unknown words, int64."""
+        return np.flatnonzero(self.keyword < 0)
+
+
+def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
+    """Loads the training or validation examples of records, or of the Speech Commands layout.
 
     Raises:
-        KwsError: If the folder, its noise or a word is missing, or a file is damaged.
+        KwsError: If the folder, its noise or a word is missing, a file is damaged, or records are
+            of another front end.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -67,6 +91,24 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
             )
     keyword = keyword_indices(stored.words, settings.words, f"{partition} records in {folder}")
     return Examples(stored.spectrograms, keyword, noise, settings.words, stored.log_mel)
+
+
+def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
+    """Returns the index of each example's word among the keywords, -1 for others, int64.
+
+    A keyword without examples ``where`` they are, or spelled in another way there, is refused.
+    """
+    class_names(words)
+    check_spelling(words, spoken, where)
+    index = {word: i for i, word in enumerate(words)}
+    keyword = np.array([index.get(word, -1) for word in spoken], np.int64)
+    for word, i in index.items():
+        if not np.any(keyword == i):
+            raise KwsError(
+                f"there is no example of the word '{word}' in the {where}; "
+                f"it has: {', '.join(sorted(set(map(str, spoken)))) or 'none'}"
+            )
+    return keyword
 
 
 def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
@@ -107,18 +149,12 @@ def read_samples(
 ) -> np.ndarray:
     """Reads recordings, several at a time, each padded at its end to the front end's length.
 
-    Args:
-        paths: The files.
-        front_end: Gives rate and length.
-        mix_down: Mix stereo down instead of refusing it.
-        title: Of the progress line.
-
     Returns:
         int16 [examples, samples].
 
     Raises:
-        KwsError: If a file is missing, damaged, stereo, or longer than the window; what exceeds it
-            by up to 50 ms, as a lossy format's padding does, is cut off.
+        KwsError: If a file is missing, damaged, stereo (unless ``mix_down``), or longer than the
+            window; what exceeds it by up to 50 ms, as a lossy format's padding does, is cut off.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     samples = np.zeros([len(paths), length], np.int16)
