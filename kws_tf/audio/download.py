@@ -63,15 +63,12 @@ SPEECH_COMMANDS_TEST_SET = Archive(
 
 
 def fetch(archive: Archive, target_dir: str | os.PathLike) -> Path:
-    """Downloads and unpacks an archive, or returns at once where that is done.
+    """Downloads and unpacks an archive, or returns its folder at once where that is done.
 
     Args:
         archive: What to fetch.
         target_dir: Gets the archive, and a folder of its name without ``.tar.gz``. An archive that
             is there already is used, once checked.
-
-    Returns:
-        The unpacked folder.
 
     Raises:
         KwsError: The folder cannot be written, the network fails, the server sends something else,
@@ -168,7 +165,11 @@ def _unpack(path: Path, folder: Path) -> None:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:gz") as tar:
             title = f"unpacking {path.name}"
             for member in progress(tar, path.stat().st_size, title, file.tell):
-                _check_member(member, path)
+                if not _is_safe(member):
+                    raise KwsError(
+                        f"{path} holds '{member.name}', which is a link or would be unpacked "
+                        "outside its folder; do not use this archive"
+                    )
                 tar.extract(member, unfinished, set_attrs=False, filter="data")
         os.replace(unfinished, folder)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -179,17 +180,10 @@ def _unpack(path: Path, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _check_member(member: tarfile.TarInfo, path: Path) -> None:
-    """Raises unless a member is a plain file or folder within the archive's folder.
-
-    Links are refused altogether: the official archives have none, and none can then lead out.
-    """
+def _is_safe(member: tarfile.TarInfo) -> bool:
+    """Tells whether a member is a file or folder within; links are refused, as none is official."""
     name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-        raise KwsError(
-            f"{path} holds '{member.name}', which is a link or would be unpacked outside its "
-            "folder; do not use this archive"
-        )
+    return not name.is_absolute() and ".." not in name.parts and (member.isfile() or member.isdir())
 
 
 def _size(path: Path) -> int:

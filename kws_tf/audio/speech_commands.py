@@ -27,14 +27,7 @@ _MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
 
 
 class Recording(NamedTuple):
-    """One recording of one word.
-
-    Attributes:
-        path: The file.
-        word: The word's folder.
-        speaker: As ``speaker_of`` tells from the name.
-        partition: One of ``PARTITIONS``.
-    """
+    """One recording: its word's folder, who speaks it, and one of ``PARTITIONS``."""
 
     path: Path
     word: str
@@ -60,12 +53,7 @@ def partition_of(
 
     The rule is ``which_set`` of
     https://github.com/tensorflow/tensorflow/blob/v2.16.2/tensorflow/examples/speech_commands/input_data.py,
-    also printed in the README of the data set.
-
-    Args:
-        filename: A recording's name; folders before it do not count.
-        validation_percent: Share of speakers.
-        testing_percent: Likewise.
+    also printed in the README of the data set. Folders before the name do not count.
     """
     digest = hashlib.sha1(os.fsencode(speaker_of(filename))).hexdigest()
     percent = (int(digest, 16) % (_MAX_NUM_WAVS_PER_CLASS + 1)) * (100.0 / _MAX_NUM_WAVS_PER_CLASS)
@@ -77,18 +65,11 @@ def partition_of(
 
 
 def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> list[Recording]:
-    """Lists the recordings of a data folder.
+    """Lists the recordings of a data folder, or of some of its words, by word and name.
 
     Partitions come from ``validation_list.txt`` and ``testing_list.txt`` where they are there,
     else from ``partition_of``. Lines of a list that name nothing in the folder, and files that are
     no recordings by their names, are told on stderr.
-
-    Args:
-        data_dir: The folder that holds one folder a word.
-        words: The words wanted; ``None`` is every word there.
-
-    Returns:
-        Recordings sorted by word and name.
 
     Raises:
         KwsError: The folder or a wanted word is missing or without recordings, a word's folder has
@@ -155,10 +136,6 @@ def scan_test_set(test_dir: str | os.PathLike, labels: Sequence[str]) -> list[tu
     Folders of other classes are left out. Recordings in ``_unknown_`` are named
     ``<word>_<speaker>_nohash_<n>``; those whose word is among ``labels`` are left out, as they
     are no unknown words to that model.
-
-    Args:
-        test_dir: The folder that holds one folder a class.
-        labels: The model's classes in order.
 
     Returns:
         Recordings with their index into ``labels``, by label and name.

@@ -99,17 +99,10 @@ def edge_silence(
 def resample(
     values: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor, frames: int, step: int
 ) -> tf.Tensor:
-    """Shifts, stretches and subsamples spectrograms in time.
+    """Shifts, stretches and subsamples spectrograms [batch, source frames, bands] in time.
 
-    Frame t of the result is source frame step * t, shifted and scaled about the example's
-    centre, linearly interpolated. What comes from outside the example is 0.
-
-    Args:
-        values: Numbers [batch, source frames, bands].
-        shift: float32 [batch], in source frames; positive is later.
-        speed: float32 [batch]; above 1 is faster.
-        frames: Frames of the result, float32 [batch, frames, bands].
-        step: Source frames to a frame of the result.
+    Frame t of the result is source frame step * t, shifted (positive is later) and scaled (above 1
+    is faster) about the example's centre, linearly interpolated. What comes from outside is 0.
     """
     source_frames = values.shape[1]
     centre = (source_frames - 1) / 2
@@ -128,17 +121,11 @@ def resample(
 
 
 def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
-    """Returns the matrices that scale the mel axis, as vocal tracts of other lengths do (VTLP).
+    """Returns matrices [batch, source band, band] that scale the mel axis, as vocal tracts do.
 
     Jaitly and Hinton, "Vocal Tract Length Perturbation (VTLP) improves speech recognition", 2013,
-    https://www.cs.toronto.edu/~hinton/absps/perturb.pdf; here the factor is the same for all bands.
-
-    Args:
-        warp: float32 [batch]; above 1 moves formants down.
-        bands: Number of bands.
-
-    Returns:
-        float32 [batch, source band, band].
+    https://www.cs.toronto.edu/~hinton/absps/perturb.pdf; here the factor is the same for all bands,
+    and one above 1 moves formants down.
     """
     axis = tf.range(bands, dtype=tf.float32)
     position = tf.minimum(axis * warp[:, None], bands - 1.0)
@@ -154,19 +141,10 @@ def augment_spectrograms(
     stored: LogMel,
     step: int,
 ) -> tf.Tensor:
-    """Shifts, stretches, warps, amplifies and mixes stored spectrograms.
+    """Shifts, stretches, warps, amplifies and mixes stored spectrograms; returns nats.
 
-    Args:
-        spectrograms: uint8 [batch, source frames, bands], as records hold them.
-        noise_power: float32 [batch, frames, bands], mel power.
-        silence: bool [batch]; such examples keep nothing but noise.
-        seed: int [2].
-        settings: What to do, and how much.
-        stored: Front end of the spectrograms.
-        step: Take every ``step``-th frame.
-
-    Returns:
-        float32 [batch, frames, bands], nats.
+    They are uint8 [batch, source frames, bands], of which every ``step``-th frame is taken. Noise
+    is mel power [batch, frames, bands]. Examples of ``silence`` keep nothing but noise.
     """
     seeds = _split(seed, 7)
     batch, frames = tf.shape(spectrograms)[0], noise_power.shape[1]
@@ -199,21 +177,11 @@ def augment_samples(
     settings: Augmentation,
     sample_rate: int,
 ) -> tf.Tensor:
-    """Shifts, amplifies and mixes samples; times are whole milliseconds.
+    """Shifts, amplifies and mixes samples, int16 [batch, samples]; returns float32 in [-1, 1].
 
-    Samples are moved in blocks of a millisecond, which is cheaper than one by one. What is drawn
-    for each example becomes one factor, because each operation is a pass over all samples.
-
-    Args:
-        samples: int16 [batch, samples].
-        noise: int16 of the same shape.
-        silence: bool [batch]; such examples keep nothing but noise.
-        seed: int [2].
-        settings: What to do, and how much.
-        sample_rate: Hz.
-
-    Returns:
-        float32 [batch, samples], limited to [-1, 1].
+    They are moved in blocks of a millisecond, which is cheaper than one by one. What is drawn for
+    each example becomes one factor, because each operation is a pass over all samples. Examples of
+    ``silence`` keep nothing but noise.
     """
     seeds = _split(seed, 5)
     batch, length = tf.shape(samples)[0], samples.shape[1]

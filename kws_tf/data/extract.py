@@ -29,20 +29,11 @@ def extract(
     words: Sequence[str] | None = None,
     mix_down: bool = False,
 ) -> dict[str, Counter]:
-    """Writes the training, validation and noise records of a data folder.
+    """Writes the training, validation and noise records of a data folder; returns their words.
 
-    The target appears when all of it is written. Recordings pass through memory a batch at a time.
-
-    Args:
-        data_dir: Audio in the Speech Commands layout.
-        target: The record folder to make; absent or empty.
-        front_end: Its log-mel constants, at the records' hop, make the spectrograms.
-        shards: Number of files of training records.
-        words: The words to extract, keywords and others; ``None`` is every word there.
-        mix_down: Mix stereo down instead of refusing it.
-
-    Returns:
-        Examples of each word by partition.
+    The target, absent or empty before, appears when all of it is written. Recordings pass through
+    memory a batch at a time. The front end's log-mel constants, at the records' hop, make the
+    spectrograms. Only ``words``, keywords and others, are extracted, or every word there.
 
     Raises:
         KwsError: If the data are not usable, or the target is taken or cannot be written.

@@ -39,10 +39,6 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
         data_dir: What the user gave; with ``fetch`` the folder to download into.
         fetch: Download the official archives.
         settings: The words, the window, and how much to synthesise and to use of the recordings.
-
-    Raises:
-        KwsError: If the download or the synthesis fails, the recordings cannot be used, or a word
-            does not fit the window.
     """
     if fetch:
         folder = data_dir or ROOT

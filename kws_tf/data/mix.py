@@ -63,12 +63,8 @@ def mix(
         root: Where the mixed folder, and that of the synthesised speech, are kept.
 
     Returns:
-        The mixed folder in the Speech Commands layout, with a test set beside it where speech was
-        synthesised; and the synthesised files that it has, by the paths that they come from.
-
-    Raises:
-        KwsError: If the synthesis fails, a recording has the name of a synthesised example, or
-            there is a folder of noise without noise.
+        The mixed folder, with a test set beside it where speech was synthesised; and the
+        synthesised files that it has, by the paths that they come from.
     """
     noise = _noise_files(folder)
     made, synthesised, words = None, [], tuple(counts)

@@ -32,14 +32,7 @@ PUBLISHED = LogMel(hop_ms=HOP_MS)
 
 @dataclass(frozen=True)
 class Records:
-    """One partition of a record folder, decoded.
-
-    Attributes:
-        spectrograms: uint8 [examples, frames, bands].
-        words: The word of each example.
-        names: The official file name of each.
-        log_mel: Front end of the spectrograms.
-    """
+    """A partition: uint8 [examples, frames, bands], words, official file names, front end."""
 
     spectrograms: np.ndarray
     words: np.ndarray
@@ -125,11 +118,8 @@ def read(folder: Path, partition: str) -> Records:
             f"{folder} mixes {partition} records of different front ends; "
             "extract each front end into a folder of its own"
         )
-    return Records(spectrograms, _text(words), _text(names), log_mel)
-
-
-def _text(column: np.ndarray) -> np.ndarray:
-    return np.array([value.decode(errors="replace") for value in column])
+    words, names = ([v.decode(errors="replace") for v in column] for column in (words, names))
+    return Records(spectrograms, np.array(words), np.array(names), log_mel)
 
 
 def _check_complete(folder: Path, partition: str, paths: list[Path]) -> None:

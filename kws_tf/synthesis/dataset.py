@@ -41,17 +41,12 @@ def make_dataset(
     settings: SynthesisSettings | None = None,
     jobs: int | None = None,
 ) -> Path:
-    """Makes the data set, or finds it made.
+    """Makes the data set, or finds it made with the same settings, and returns its folder.
 
-    The folder gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech
-    Commands v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are
-    nowhere else but in the testing partition) and ``dataset.json`` (the settings). It appears
-    under its name only when complete.
-
-    Args:
-        target_dir: Absent, empty, or made earlier with the same settings and returned at once.
-        settings: By default those of the ten keywords and 25 other words.
-        jobs: Processes at a time; by default one for each core. It does not change the result.
+    It gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech Commands
+    v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are nowhere
+    else but in the testing partition) and ``dataset.json`` (the settings). It appears under its
+    name only when complete. The number of processes, ``jobs``, does not change the result.
 
     Raises:
         KwsError: The folder holds something else or cannot be written, espeak-ng is missing or

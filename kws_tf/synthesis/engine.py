@@ -37,13 +37,13 @@ class Espeak:
         self._library, voices = _load()
         self._initialise(voices)
         self._pieces: list[bytes] = []
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         callback_type = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
         self._callback = callback_type(self._receive)  # must outlive the library's use of it
         self._library.espeak_SetSynthCallback(self._callback)
-        self._declare_arguments()
-        self._library.espeak_ng_SetRandSeed(1)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _initialise(self, voices: str) -> None:
         self._library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(voices), self._DONT_EXIT)
@@ -56,17 +56,6 @@ class Espeak:
                 "reinstall espeakng-loader, in a folder with a shorter path if this one is long"
             )
 
-    def _declare_arguments(self) -> None:
-        self._library.espeak_Synth.argtypes = [
-            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
-            *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
-        ]
-        self._library.espeak_TextToPhonemes.argtypes = [
-            *(ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int)
-        ]
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
-
     def _receive(self, samples, number: int, _events) -> int:
         if samples and number > 0:
             self._pieces.append(ctypes.string_at(samples, 2 * number))
@@ -75,20 +64,17 @@ class Espeak:
     def speak(
         self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
     ) -> np.ndarray:
-        """Speaks a text.
+        """Speaks a text; underscores are spaces, as in names of folders.
 
         Args:
-            text: What to say; underscores are spaces, as in names of folders.
+            text: What to say.
             voice: ``accent+variant``, such as ``en-us+f2``.
             rate: Words a minute, 80 to 450.
             pitch: 0 to 99; 50 is the voice's own.
             pitch_range: 0 (monotone) to 99.
 
         Returns:
-            float64 samples [n] in -1..1 at 22,050 Hz, silence at both ends cut off.
-
-        Raises:
-            KwsError: espeak-ng does not know the voice or says nothing.
+            float64 samples [n] in -1..1, silence at both ends cut off.
         """
         self._set_voice(voice)
         for parameter, value in (
@@ -100,9 +86,9 @@ class Espeak:
             self._library.espeak_SetParameter(parameter, round(value), 0)
         self._pieces.clear()
         encoded = text.replace("_", " ").encode()
-        failed = self._library.espeak_Synth(
-            encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
-        )
+        size = ctypes.c_size_t(len(encoded) + 1)
+        options = 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
+        failed = self._library.espeak_Synth(encoded, size, *options)
         samples = np.frombuffer(b"".join(self._pieces), np.int16) / 32_768
         loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
         if failed or not len(loud):

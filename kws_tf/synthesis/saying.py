@@ -26,14 +26,10 @@ def say(
         out: The file. It appears when it is whole.
         voice: ``accent+variant``, as espeak-ng names it.
         rate: Words a minute, 80 to 450.
-        pause: Time before, after and between the parts, seconds.
+        pause: Seconds before, after and between the parts.
 
     Returns:
         Each part with the seconds at which it begins and ends.
-
-    Raises:
-        KwsError: If there is nothing to say, it cannot be spoken, or a value is out of range.
-        OSError: The file cannot be written.
     """
     parts = [checked_word(part) for part in text.split(",") if part.strip()]
     if not parts or not 80 <= rate <= 450 or not 0 <= pause <= 10:

@@ -45,13 +45,8 @@ _EXAMPLES_PER_SPEAKER = 1.5
 class Speaker:
     """An accent and a variant of espeak-ng's voice, with habits of its own.
 
-    Attributes:
-        name: Eight hex digits that the official rule puts into ``partition``.
-        partition: One of ``PARTITIONS``.
-        voice: ``accent+variant``, as espeak-ng names it.
-        pitch: Base pitch, 0 to 99 in espeak-ng's scale.
-        rate: Words a minute.
-        size: Factor on all frequencies, as a shorter (> 1) or longer vocal tract gives.
+    The official rule puts the name into the partition. The rate is in words a minute, the pitch in
+    espeak-ng's scale; all frequencies are multiplied by the size, as by that of a vocal tract.
     """
 
     name: str

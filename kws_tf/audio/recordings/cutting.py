@@ -81,16 +81,11 @@ def bursts(samples: np.ndarray) -> np.ndarray:
 def cut_example(
     samples: np.ndarray, word: str, length: int
 ) -> tuple[np.ndarray | None, tuple[Finding, ...]]:
-    """Cuts the word out of a recording.
+    """Cuts the word out of a recording, float32 at 16 kHz.
 
     The word is in the middle of the example, or as near to it as the recording allows: silence is
     added only where the recording is shorter than the window. What is too long, or of more bursts
     than the word has parts, gives the stretch with the most energy.
-
-    Args:
-        samples: float32 [samples] at 16 kHz.
-        word: A word or a phrase; each of its parts may be a burst of its own.
-        length: Number of samples wanted.
 
     Returns:
         float32 [length] with the speech at ``SPEECH_DBFS`` and no sample above ``PEAK_DBFS``, or

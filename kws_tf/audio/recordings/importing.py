@@ -31,20 +31,12 @@ _OUTPUT = re.compile(r"[^./\\][^/\\]*/[^/\\]+\.wav")
 def import_recordings(
     source: Path, target: Path, window_ms: float = 1000, keep_doubtful: bool = False
 ) -> list[SourceFile]:
-    """Imports a folder of recordings.
+    """Imports a folder of recordings; returns its files by word and path.
 
     ``target`` gets ``<word>/<speaker>_nohash_<n>.wav`` (16 kHz, mono, 16 bits),
     ``_background_noise_`` if the source has it, and ``import.json``. What an earlier import of the
-    same source wrote and this one does not is removed; nothing else there is touched.
-
-    Args:
-        source: A folder with one folder a word.
-        target: The folder to write to.
-        window_ms: Length of an example, ms.
-        keep_doubtful: Import what is too short, too long or of a wrong word count as well.
-
-    Returns:
-        Every file of the source, by word and path.
+    same source wrote and this one does not is removed; nothing else there is touched. What is too
+    short, too long or of a wrong word count is left out unless ``keep_doubtful``.
 
     Raises:
         KwsError: The source is missing or has no word folders, the window is out of range, or the

@@ -16,15 +16,10 @@ from kws_tf.progress import note
 
 @dataclasses.dataclass
 class SourceFile:
-    """A file of the source and what became of it.
+    """A file of the source, its word or ``_background_noise_``, and what became of it.
 
-    Attributes:
-        source: Path in the source folder.
-        word: As its folder is named in the output, or ``_background_noise_``.
-        speaker: Who speaks, or ``None`` where the path does not tell.
-        findings: What is wrong.
-        output: Path in the output folder; ``None`` if it was left out.
-        partition: One of ``PARTITIONS``; ``None`` if it was left out, and for noise.
+    The paths are within the source and the output folder. There is no speaker where the path does
+    not tell one, no output if it was left out, and no partition then and for noise.
     """
 
     source: Path

@@ -94,9 +94,6 @@ def record(
 
     Returns:
         How many takes of each word by this speaker there are now.
-
-    Raises:
-        KwsError: If an option is not usable or the microphone fails.
     """
     class_names(words)
     length = window_samples(window_ms)

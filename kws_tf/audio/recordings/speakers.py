@@ -50,18 +50,13 @@ def name_for(speaker: str, partition: str) -> str:
 
 
 def assign(said: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -> dict[str, str]:
-    """Puts every speaker into one partition.
+    """Puts every speaker into one partition, whatever the order of the arguments.
 
     The official rule decides. Where it leaves a word without a speaker in some partition, the
     speaker of the fewest recordings whose move helps is moved, again and again. A word gets
     speakers for training first, then for validation, then for testing, as far as it has speakers.
-
-    Args:
-        said: How many recordings there are of each word by each speaker.
-        kept: Speakers whose names, and with them their partitions, are given.
-
-    Returns:
-        The partition of each speaker; it does not depend on the order of the arguments.
+    ``said`` has the number of recordings of each word by each speaker. Speakers that are ``kept``
+    have given names, and with them given partitions.
     """
     partitions = {
         speaker: partition_of(speaker if speaker in kept else next(_names(speaker)))
