@@ -76,7 +76,7 @@ def load(folder: Path | None, is_records: bool, data: DataSettings, number: int)
     import numpy as np
 
     from kws_tf.data import sources
-    from kws_tf.data.examples import Examples
+    from kws_tf.data.sources import Examples
     from kws_tf.frontend.config import front_end
 
     shape = front_end(data.front_end)

@@ -87,10 +87,9 @@ def record_dir(tmp_path):
         ("validation", ["up"] * 10 + ["down"] * 10 + ["cat"] * 3),
         ("background", ["_background_noise_"] * 4),
     ):
-        writer = records.Writer(tmp_path / "records", partition, log_mel, 1)
         spectrograms = rng.integers(0, 256, (len(words), frames, log_mel.bands)).astype(np.uint8)
-        writer.write(spectrograms, words, [f"{i:08x}_nohash_0.wav" for i in range(len(words))])
-        writer.close()
+        names = [f"{i:08x}_nohash_0.wav" for i in range(len(words))]
+        records.write(tmp_path / "records", partition, log_mel, [(spectrograms, words, names)])
     return tmp_path / "records"
 
 

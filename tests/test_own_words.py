@@ -23,7 +23,7 @@ from kws_tf.labels import check_spelling, class_names, word_key
 from kws_tf.settings import DataSettings
 from kws_tf.synthesis import vocabulary
 from kws_tf.synthesis.settings import SynthesisSettings
-from kws_tf.synthesis.window import fitting_window
+from kws_tf.synthesis.words import fitting_window
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
@@ -122,9 +122,9 @@ def test_window_out_of_range(window):
 
 def test_records_of_another_window(tmp_path):
     for partition in records.PARTITIONS:
-        with records.Writer(tmp_path, partition, records.PUBLISHED) as writer:
-            spectrograms = np.zeros((3, 78, 40), np.uint8)  # 800 ms
-            writer.write(spectrograms, ("up", "down", "cat"), ("a.wav", "b.wav", "c.wav"))
+        spectrograms = np.zeros((3, 78, 40), np.uint8)  # 800 ms
+        batch = spectrograms, ("up", "down", "cat"), ("a.wav", "b.wav", "c.wav")
+        records.write(tmp_path, partition, records.PUBLISHED, [batch])
     data = DataSettings(words=("up", "down"), window_ms=800)
     loaded = sources.load(tmp_path, "training", front_end("logmel40", 800), data)
     assert loaded.values.shape == (3, 78, 40)

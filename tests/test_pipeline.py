@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kws_tf.data import pipeline
-from kws_tf.data.examples import Examples, keyword_indices
+from kws_tf.data.sources import Examples, keyword_indices
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel, front_end
 from kws_tf.labels import KEYWORDS, class_names

@@ -22,8 +22,7 @@ def write(
 ):
     values = spectrograms() if values is None else values
     names = [f"{seed:08x}_nohash_0.wav" for seed in range(len(values))]
-    with records.Writer(folder, partition, log_mel, shards) as writer:
-        writer.write(values, [word] * len(values), names)
+    records.write(folder, partition, log_mel, [(values, [word] * len(values), names)], shards)
     return folder
 
 
@@ -42,10 +41,6 @@ def write_published(path, values, bands=40):
             }
             example = tf.train.Example(features=tf.train.Features(feature=feature))
             writer.write(example.SerializeToString())
-
-
-def files(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 @settings(max_examples=15, deadline=None)
@@ -93,15 +88,6 @@ def test_description_is_kept(tmp_path):
     assert records.describe(tmp_path) == OTHER == records.read(tmp_path, "training").log_mel
 
 
-def test_existing_folder_of_another_front_end_is_refused(tmp_path):
-    write(tmp_path, "validation")
-    before = files(tmp_path)
-    with pytest.raises(KwsError, match="already holds records of another front end"):
-        records.Writer(tmp_path, "training", OTHER)
-    assert files(tmp_path) == before
-    assert records.describe(tmp_path) == records.PUBLISHED
-
-
 def test_mixed_front_ends_are_refused(tmp_path):
     write(tmp_path, shards=2)
     write(tmp_path / "other", log_mel=OTHER, shards=2)
@@ -109,41 +95,6 @@ def test_mixed_front_ends_are_refused(tmp_path):
     (tmp_path / "other" / name).replace(tmp_path / name)
     with pytest.raises(KwsError, match="mixes training records of different front ends"):
         records.read(tmp_path, "training")
-
-
-def test_nothing_is_there_before_the_end(tmp_path):
-    writer = records.Writer(tmp_path, "training", records.PUBLISHED, 2)
-    writer.write(spectrograms(), ["up"] * 5, ["name"] * 5)
-    assert all(name.endswith(".part") for name in files(tmp_path))
-    assert not records.is_record_folder(tmp_path)
-    assert writer.close() == 5
-    assert files(tmp_path) == [
-        "front_end.json",
-        "training-00000-of-00002.tfrecord",
-        "training-00001-of-00002.tfrecord",
-    ]
-
-
-def test_a_failure_leaves_what_was_there(tmp_path):
-    write(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with (
-        pytest.raises(ZeroDivisionError),
-        records.Writer(tmp_path, "training", records.PUBLISHED, 3) as writer,
-    ):
-        writer.write(spectrograms(2), ["no"] * 2, ["name"] * 2)
-        raise ZeroDivisionError
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-@pytest.mark.parametrize(("first", "second"), [(4, 2), (2, 4), (1, 1)])
-def test_earlier_shards_do_not_mix_in(tmp_path, first, second):
-    write(tmp_path, shards=first)
-    write(tmp_path, "validation")
-    write(tmp_path, shards=second, values=spectrograms(7, seed=1), word="no")
-    back = records.read(tmp_path, "training")
-    assert list(back.words) == ["no"] * 7
-    assert len(records.read(tmp_path, "validation").words) == 5
 
 
 def test_a_missing_shard_is_noticed(tmp_path):
@@ -193,9 +144,8 @@ def test_damaged_image_and_wrong_size(tmp_path):
 
 
 def test_spectrograms_of_different_lengths(tmp_path):
-    with records.Writer(tmp_path, "training", records.PUBLISHED) as writer:
-        writer.write(spectrograms(2), ["up"] * 2, ["name"] * 2)
-        writer.write(spectrograms(2, frames=97), ["up"] * 2, ["name"] * 2)
+    batches = [(spectrograms(2, frames), ["up"] * 2, ["name"] * 2) for frames in (98, 97)]
+    records.write(tmp_path, "training", records.PUBLISHED, batches)
     with pytest.raises(KwsError, match="are damaged"):
         records.read(tmp_path, "training")
 

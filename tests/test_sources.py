@@ -98,8 +98,8 @@ def test_faint_noise_of_records_is_raised_and_loud_noise_stays(audio, tmp_path):
     power = mel_power(records.from_uint8(slices, stored), stored).numpy()
     amplitudes = np.array([1.0, 0.5, 0.3, 0.1, 1e-4], np.float32)
     faint = records.to_uint8(log_power(power * amplitudes[:, None, None] ** 2, stored), stored)
-    with records.Writer(folder, "background", stored) as writer:
-        writer.write(faint.numpy(), ["_background_noise_"] * 5, [f"{i}.wav" for i in range(5)])
+    batch = faint.numpy(), ["_background_noise_"] * 5, [f"{i}.wav" for i in range(5)]
+    records.write(folder, "background", stored, [batch])
     np.testing.assert_array_equal(load(folder).noise, faint)
     noise = load(folder, data=dataclasses.replace(DATA, level_noise=True)).noise
     assert len(noise) == 4  # the faintest holds nothing any more

@@ -20,15 +20,14 @@ from kws_tf.audio.speech_commands import PARTITIONS, partition_of
 from kws_tf.cli import make_dataset as command
 from kws_tf.errors import KwsError
 from kws_tf.synthesis import dataset as synthesis
-from kws_tf.synthesis import fresh_process, saying
+from kws_tf.synthesis import engine, fresh_process
 from kws_tf.synthesis.dataset import count_examples, make_dataset
 from kws_tf.synthesis.engine import Espeak
-from kws_tf.synthesis.plan import Utterance, plan
 from kws_tf.synthesis.rendering import render
 from kws_tf.synthesis.saying import say
 from kws_tf.synthesis.settings import SynthesisSettings
-from kws_tf.synthesis.voices import VARIANTS, Speaker, cast
-from kws_tf.synthesis.window import check_length
+from kws_tf.synthesis.voices import VARIANTS, Speaker, Utterance, cast, plan
+from kws_tf.synthesis.words import check_length
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -387,7 +386,7 @@ def test_a_long_word_is_spoken_faster():
 def test_a_script_without_a_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from kws_tf.synthesis.window import fitting_window\nprint(fitting_window(['Up']))\n"
+        "from kws_tf.synthesis.words import fitting_window\nprint(fitting_window(['Up']))\n"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(
@@ -398,7 +397,7 @@ def test_a_script_without_a_guard(tmp_path):
 
 def test_what_a_fresh_process_raises():
     with pytest.raises(KwsError, match="espeak-ng has no voice 'xx'"):
-        fresh_process.call(saying.speak_all, ["yes"], "xx", 150)
+        fresh_process.call(engine.speak_all, ["yes"], "xx", 150)
     with pytest.raises(FileNotFoundError) as raised:
         fresh_process.call(os.stat, "absent")
     assert raised.value.filename == "absent"

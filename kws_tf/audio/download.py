@@ -4,7 +4,6 @@ Nothing is used before its size and SHA-256 are right, and the final folder appe
 is whole. An interrupted download goes on where it stopped.
 """
 
-import dataclasses
 import gzip
 import hashlib
 import http.client
@@ -18,6 +17,7 @@ import urllib.request
 import zlib
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from kws_tf.errors import KwsError
 from kws_tf.progress import progress
@@ -35,16 +35,8 @@ _NETWORK_ERRORS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """A .tar.gz file on the web and what it must be.
-
-    Attributes:
-        name: File name; it unpacks into a folder of this name without ``.tar.gz``.
-        url: Where it is.
-        bytes: Its size.
-        sha256: Its SHA-256, 64 hex digits.
-    """
+class Archive(NamedTuple):
+    """A .tar.gz file on the web, its size and its SHA-256 in hex digits."""
 
     name: str
     url: str
@@ -71,20 +63,17 @@ SPEECH_COMMANDS_TEST_SET = Archive(
 
 
 def fetch(archive: Archive, target_dir: str | os.PathLike) -> Path:
-    """Downloads and unpacks an archive, or returns at once where that is done.
+    """Downloads and unpacks an archive, or returns its folder at once where that is done.
 
     Args:
         archive: What to fetch.
-        target_dir: Holds the archive and the unpacked folder afterwards; made if missing. An
-            archive that is there already is used, once checked.
-
-    Returns:
-        The unpacked folder.
+        target_dir: Gets the archive, and a folder of its name without ``.tar.gz``. An archive that
+            is there already is used, once checked.
 
     Raises:
         KwsError: The folder cannot be written, the network fails, the server sends something else,
             or the archive is broken or would unpack outside its folder.
-        OSError: The disk is full; with the name of a file or of the folder.
+        OSError: The disk is full.
     """
     target_dir = Path(target_dir)
     folder = target_dir / archive.name.removesuffix(".tar.gz")
@@ -155,12 +144,11 @@ def _transfer(archive: Archive, part: Path) -> None:
 
 def _verify(archive: Archive, path: Path) -> None:
     """Removes ``path`` and raises unless it is the archive, by size and SHA-256."""
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), path.stat().st_size
     with open(path, "rb") as file:
         chunks = iter(partial(file.read, _CHUNK), b"")
-        for data in progress(chunks, archive.bytes, f"checking {archive.name}", file.tell):
+        for data in progress(chunks, size, f"checking {archive.name}", file.tell):
             digest.update(data)
-        size = file.tell()
     if size == archive.bytes and digest.hexdigest() == archive.sha256:
         return
     path.unlink()
@@ -175,9 +163,13 @@ def _unpack(path: Path, folder: Path) -> None:
     try:
         unfinished.mkdir()
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:gz") as tar:
-            size = path.stat().st_size
-            for member in progress(tar, size, f"unpacking {path.name}", file.tell):
-                _check_member(member, path)
+            title = f"unpacking {path.name}"
+            for member in progress(tar, path.stat().st_size, title, file.tell):
+                if not _is_safe(member):
+                    raise KwsError(
+                        f"{path} holds '{member.name}', which is a link or would be unpacked "
+                        "outside its folder; do not use this archive"
+                    )
                 tar.extract(member, unfinished, set_attrs=False, filter="data")
         os.replace(unfinished, folder)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -188,17 +180,10 @@ def _unpack(path: Path, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _check_member(member: tarfile.TarInfo, path: Path) -> None:
-    """Raises unless a member is a plain file or folder within the archive's folder.
-
-    Links are refused altogether: the official archives have none, and none can then lead out.
-    """
+def _is_safe(member: tarfile.TarInfo) -> bool:
+    """Tells whether a member is a file or folder within; links are refused, as none is official."""
     name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-        raise KwsError(
-            f"{path} holds '{member.name}', which is a link or would be unpacked outside its "
-            "folder; do not use this archive"
-        )
+    return not name.is_absolute() and ".." not in name.parts and (member.isfile() or member.isdir())
 
 
 def _size(path: Path) -> int:

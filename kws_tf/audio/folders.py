@@ -13,11 +13,7 @@ _IMPORT = "run scripts/import_recordings.py on its data folder and use what that
 
 
 def folders(folder: Path) -> list[str]:
-    """Returns the names of the visible folders within, sorted.
-
-    Raises:
-        KwsError: The folder does not exist.
-    """
+    """Returns the names of the visible folders within, sorted."""
     if not folder.is_dir():
         raise KwsError(f"the folder {folder} does not exist; give an existing one")
     with os.scandir(folder) as entries:
@@ -55,14 +51,9 @@ def stem(name: str) -> str:
 def recordings(folder: Path, holds_folders: bool = False) -> list[Path]:
     """Returns the recordings in a folder, by name; of copies in several formats, one.
 
-    Files that are neither recordings nor documents by their names are told on stderr.
-
-    Args:
-        folder: That of a word, a class or noise.
-        holds_folders: There may be folders in it, which are none of its recordings.
-
-    Raises:
-        KwsError: Some lie deeper, or all files are of other kinds: the importer might take them.
+    Files that are neither recordings nor documents by their names are told on stderr. What lies
+    deeper, or only files of other kinds, is refused, as the importer might take them; but it may
+    be that the folder ``holds_folders``, which are none of its recordings.
     """
     found, others = {}, []
     for path in visible_files(folder, not holds_folders):

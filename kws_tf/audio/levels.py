@@ -1,6 +1,7 @@
 """The level of speech: ITU-T P.56 (12/2011), clause 8, method B."""
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 # Clause 8.3: time constant of the envelope, hangover, and margin under the active level.
 _ENVELOPE_SECONDS = 0.03
@@ -10,10 +11,7 @@ _THRESHOLDS = 0.5 ** np.arange(15, 0, -1)
 
 
 def active_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Measures the power over the time in which somebody speaks.
-
-    The power over a whole example would depend on how long the word is and on the pauses around
-    it.
+    """Measures the power over the time in which somebody speaks, whatever the pauses are.
 
     Args:
         samples: float [examples, samples] in [-1, 1].
@@ -46,19 +44,13 @@ def active_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _envelope_peak(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Returns the envelope's largest value within the hangover before each sample.
-
-    A sample is active if that reaches the threshold.
-    """
+    """Returns the envelope's largest value within the hangover before each sample."""
     length = samples.shape[1]
     # Two equal exponential averages in a row have the impulse response (1 - g)^2 (n + 1) g^n.
     g = np.exp(-1 / (_ENVELOPE_SECONDS * sample_rate))
     n = np.arange(length)
     response = np.fft.rfft((1 - g) ** 2 * (n + 1) * g**n, 2 * length)
     envelope = np.fft.irfft(np.fft.rfft(np.abs(samples), 2 * length) * response)[:, :length]
-    reached, span, wanted = envelope, 1, 1 + round(_HANGOVER_SECONDS * sample_rate)
-    while span < wanted:
-        step = min(span, wanted - span)
-        later = np.maximum(reached[:, step:], reached[:, :-step])
-        reached, span = np.concatenate([reached[:, :step], later], 1), span + step
-    return reached
+    span = 1 + round(_HANGOVER_SECONDS * sample_rate)
+    before = (span - 1) // 2
+    return maximum_filter1d(envelope, span, 1, mode="constant", cval=-np.inf, origin=before)

@@ -6,6 +6,7 @@ is refused if it promises more than can be read, or holds more. Lengths that an 
 unknown, because it wrote to a pipe, are read to the end.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -40,11 +41,7 @@ _CUT_OGG = re.compile(r"^Ogg ?: (Junk after the last page|Last page lacks[^.]*)"
 
 
 class UnreadableAudio(KwsError):
-    """A file that is no whole recording.
-
-    Attributes:
-        reason: What is wrong with it, without its name and what to do.
-    """
+    """A file that is no whole recording; ``reason`` says why, without its name and what to do."""
 
     def __init__(self, path: str | os.PathLike, reason: str, remedy="replace or remove it"):
         super().__init__(f"{path} {reason}; {remedy}")
@@ -76,16 +73,10 @@ def blocks(
 ) -> Iterator[np.ndarray]:
     """Reads a recording of any length in constant memory.
 
-    Args:
-        path: As in ``load``.
-        sample_rate: As in ``load``.
-        mix_down: As in ``load``.
+    Args and errors are those of ``load``; a file that is cut says so at its end.
 
     Yields:
         float32 [n], one after the other; together they are what ``load`` returns.
-
-    Raises:
-        KwsError: As ``load``; a file that is cut says so at its end.
     """
     with AudioFile(path) as file:
         if file.channels > 1 and not mix_down:
@@ -97,17 +88,18 @@ def blocks(
         yield from resampled(mono, file.samplerate, sample_rate)
 
 
+def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Returns a mono WAV file of 16 bits; float samples are limited to full scale."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, "PCM_16", format="WAV")
+    return file.getvalue()
+
+
 class AudioFile(soundfile.SoundFile):
     """An open file; a context manager. It is read strictly forward.
 
     After every block soundfile seeks to where it is already. In a damaged or endless FLAC file
     that fails, or loops, and hides what the decoder has found.
-
-    Args:
-        path: As in ``load``.
-
-    Raises:
-        UnreadableAudio: The file is missing, of another kind, or without samples.
     """
 
     _handle = None
@@ -146,17 +138,7 @@ class AudioFile(soundfile.SoundFile):
             self._handle.close()
 
     def decoded(self, loudest: float = _ABSURD) -> Iterator[np.ndarray]:
-        """Decodes the file.
-
-        Args:
-            loudest: Largest magnitude that is accepted, re full scale.
-
-        Yields:
-            float32 [n, channels], full scale 1.
-
-        Raises:
-            UnreadableAudio: The file is damaged, cut or too loud.
-        """
+        """Yields the samples, float32 [n, channels]; above ``loudest`` re full scale they raise."""
         done, most = 0, max(1, _BLOCK // self.channels)
         while True:
             with self._named_errors(), self._quiet():
@@ -226,10 +208,8 @@ class AudioFile(soundfile.SoundFile):
         libsndfile reads what is there, and tells of the rest in a log that other chunks may fill.
         """
         place, kind = 12, self._bytes(0, 4)
-        name, order = (
-            (b"SSND" if kind == b"FORM" else b"data"),
-            ("little" if kind == b"RIFF" else "big"),
-        )
+        name = b"SSND" if kind == b"FORM" else b"data"
+        order = "little" if kind == b"RIFF" else "big"
         while self.format in _CHUNKED and len(head := self._bytes(place, 8)) == 8:
             length = int.from_bytes(head[4:], order)
             place += 8

@@ -19,19 +19,11 @@ _BLOCK = 2**19  # samples resampled at a time
 
 
 def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
-    """Resamples a signal.
+    """Resamples a signal, float32 [n]; returns it in time, its length rounded up.
 
     The two resamplers differ by less than 0.001 of a tone below 0.35 of the lower rate. But
     tensorflow-io's output may be late or early by up to half an output sample, unless one rate is
     a multiple of the other; SciPy's is not.
-
-    Args:
-        samples: float32 [n].
-        rate_in: Hz.
-        rate_out: Hz.
-
-    Returns:
-        float32 [n * rate_out / rate_in, rounded up], in time with the input.
     """
     if rate_in == rate_out:
         return samples
@@ -51,16 +43,7 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
 
 
 def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
-    """Resamples a signal block by block, in constant memory.
-
-    Args:
-        blocks: float32 [n], one after the other.
-        rate_in: Hz.
-        rate_out: Hz.
-
-    Yields:
-        float32 [n]; together they are what ``resample`` returns of the whole, to the bit.
-    """
+    """Resamples blocks of a signal in constant memory, to the bit as ``resample`` the whole."""
     if rate_in == rate_out:
         yield from blocks
         return

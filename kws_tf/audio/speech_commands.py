@@ -6,15 +6,17 @@ Source: Pete Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech R
 the official WAV files, or of any other kind that the reader knows.
 """
 
+import codecs
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kws_tf.audio import folders, partition_lists
+from kws_tf.audio import folders
 from kws_tf.errors import KwsError
 from kws_tf.labels import UNKNOWN
+from kws_tf.progress import note
 
 NOISE_FOLDER = "_background_noise_"
 TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
@@ -25,14 +27,7 @@ _MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
 
 
 class Recording(NamedTuple):
-    """One recording of one word.
-
-    Attributes:
-        path: The file.
-        word: The word's folder.
-        speaker: Who speaks, as ``speaker_of`` tells from the name.
-        partition: One of ``PARTITIONS``.
-    """
+    """One recording: its word's folder, who speaks it, and one of ``PARTITIONS``."""
 
     path: Path
     word: str
@@ -58,15 +53,7 @@ def partition_of(
 
     The rule is ``which_set`` of
     https://github.com/tensorflow/tensorflow/blob/v2.16.2/tensorflow/examples/speech_commands/input_data.py,
-    also printed in the README of the data set.
-
-    Args:
-        filename: A recording's name; folders before it do not count.
-        validation_percent: Share of speakers for validation, %.
-        testing_percent: Share of speakers for testing, %.
-
-    Returns:
-        One of ``PARTITIONS``.
+    also printed in the README of the data set. Folders before the name do not count.
     """
     digest = hashlib.sha1(os.fsencode(speaker_of(filename))).hexdigest()
     percent = (int(digest, 16) % (_MAX_NUM_WAVS_PER_CLASS + 1)) * (100.0 / _MAX_NUM_WAVS_PER_CLASS)
@@ -78,18 +65,11 @@ def partition_of(
 
 
 def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> list[Recording]:
-    """Lists the recordings of a data folder.
+    """Lists the recordings of a data folder, or of some of its words, by word and name.
 
     Partitions come from ``validation_list.txt`` and ``testing_list.txt`` where they are there,
     else from ``partition_of``. Lines of a list that name nothing in the folder, and files that are
     no recordings by their names, are told on stderr.
-
-    Args:
-        data_dir: The folder that holds one folder a word.
-        words: The words wanted; ``None`` is every word there.
-
-    Returns:
-        Recordings sorted by word and name: the same folder gives the same list everywhere.
 
     Raises:
         KwsError: The folder or a wanted word is missing or without recordings, a word's folder has
@@ -104,11 +84,11 @@ def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> lis
             "word"
         )
     wanted = there if words is None else sorted(set(words))
-    for word in wanted:
-        if word not in there:
-            raise KwsError(
-                f"unknown word '{word}': {data_dir} has no such folder; it has: {', '.join(there)}"
-            )
+    if missing := sorted(set(wanted) - set(there)):
+        raise KwsError(
+            f"unknown word '{missing[0]}': {data_dir} has no such folder; it has: "
+            f"{', '.join(there)}"
+        )
     paths = {word: folders.recordings(data_dir / word) for word in wanted}
     for word in wanted:
         if not paths[word] and words is not None:
@@ -121,26 +101,18 @@ def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> lis
             f"the word folders of {data_dir} have no recordings; add some, with "
             "scripts/import_recordings.py"
         )
-    names = {(word, folders.stem(path.name)) for word in wanted for path in paths[word]}
-    listed = partition_lists.read(data_dir, _LISTS, names, set(there) - set(wanted))
+    keys = {path: (word, folders.stem(path.name)) for word in wanted for path in paths[word]}
+    listed = _listed(data_dir, keys.values(), set(there) - set(wanted))
     recordings = []
-    for word in wanted:
-        for path in paths[word]:
-            if listed is None:
-                partition = partition_of(path)
-            else:
-                partition = listed.get((word, folders.stem(path.name)), TRAINING)
-            recordings.append(Recording(path, word, speaker_of(path), partition))
+    for path, key in keys.items():
+        partition = partition_of(path) if listed is None else listed.get(key, TRAINING)
+        recordings.append(Recording(path, key[0], speaker_of(path), partition))
     _check_speakers(recordings, data_dir)
     return recordings
 
 
 def noise_files(data_dir: str | os.PathLike) -> list[Path]:
-    """Lists the noise recordings.
-
-    Args:
-        data_dir: A data folder with ``_background_noise_`` in it or beside it, or a folder of
-            recordings.
+    """Lists the noise recordings: in ``_background_noise_``, in the folder itself, or beside it.
 
     Raises:
         KwsError: There is no such folder, or nothing in it that can be used.
@@ -165,12 +137,8 @@ def scan_test_set(test_dir: str | os.PathLike, labels: Sequence[str]) -> list[tu
     ``<word>_<speaker>_nohash_<n>``; those whose word is among ``labels`` are left out, as they
     are no unknown words to that model.
 
-    Args:
-        test_dir: The folder that holds one folder a class.
-        labels: The model's classes in order, ``_silence_`` and ``_unknown_`` among them.
-
     Returns:
-        Recordings with their index into ``labels``, in the order of ``labels``, then of the names.
+        Recordings with their index into ``labels``, by label and name.
 
     Raises:
         KwsError: The folder or that of a class is missing or without recordings.
@@ -194,6 +162,49 @@ def scan_test_set(test_dir: str | os.PathLike, labels: Sequence[str]) -> list[tu
             )
         result += [(path, index) for path in paths]
     return result
+
+
+def _listed(data_dir: Path, there: Collection[tuple[str, str]], others: Collection[str]):
+    """Returns the partition of each listed recording, by word and stem; ``None`` without lists.
+
+    A line is ``word/name.wav``. It may have backslashes and any folders before; the list may begin
+    with a byte-order mark. Lines of ``others``, words that are not in use, are not checked.
+    """
+    there = set(there)
+    missing = [name for name in _LISTS.values() if not (data_dir / name).is_file()]
+    if len(missing) == len(_LISTS):
+        return None
+    if missing:
+        raise KwsError(
+            f"{data_dir} has one official list but not {missing[0]}; add it, or remove the other "
+            "so that the partition comes from the recordings' names"
+        )
+    listed: dict[tuple[str, str], str] = {}
+    for partition, name in _LISTS.items():
+        lines, lost = _lines(data_dir / name), []
+        for line in lines:
+            word, recording = ("", *line.replace("\\", "/").split("/"))[-2:]
+            key = word, folders.stem(recording)
+            if key not in there and word not in others:
+                lost.append(line)
+            if listed.setdefault(key, partition) != partition:
+                raise KwsError(f"{line} is in both lists of {data_dir}; remove it from one of them")
+        if lost:
+            text = f"lines of {data_dir / name} name no recording there, such as {lost[0]}"
+            if len(lost) == len(lines):
+                raise KwsError(f"all {len(lines):,} {text}; correct the list, or remove both lists")
+            note(f"{len(lost):,} of {len(lines):,} {text}")
+    return listed
+
+
+def _lines(path: Path) -> list[str]:
+    """Returns the lines that are not empty, of UTF-8 or, with its mark, UTF-16."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        text = content.decode("utf-8-sig", errors="surrogateescape")  # as names of files are
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def _check_speakers(recordings: Iterable[Recording], data_dir: Path) -> None:

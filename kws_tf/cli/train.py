@@ -59,7 +59,7 @@ def main() -> None:
     # Bad values before all work.
     train, data, _ = (settings_class(**some) for settings_class, some in values.items())
     if data.words != KEYWORDS and "window_ms" not in values[DataSettings]:
-        from kws_tf.synthesis.window import fitting_window
+        from kws_tf.synthesis.words import fitting_window
 
         values[DataSettings]["window_ms"] = float(fitting_window(data.words))
         data = DataSettings(**values[DataSettings])

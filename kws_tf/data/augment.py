@@ -16,14 +16,10 @@ from kws_tf.frontend.config import LogMel
 from kws_tf.frontend.features import log_power, mel_power
 from kws_tf.settings import Augmentation
 
+_split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
 _NATS_PER_DB = math.log(10.0) / 10.0
 _FULL_SCALE = 32768.0
 """Of 16-bit samples."""
-
-
-def _beside(seed: tf.Tensor) -> tf.Tensor:
-    """Returns another seed that follows from this one."""
-    return tf.random.experimental.stateless_split(seed, 3)[2]
 
 
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -34,34 +30,24 @@ def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.T
     https://github.com/tensorflow/tensorflow/tree/v2.16.2/tensorflow/examples/speech_commands)
     and Hello Edge (https://arxiv.org/abs/1711.07128).
     """
-    seeds = tf.random.experimental.stateless_split(seed, 2)
-    level = tf.random.stateless_uniform(tf.shape(silence), seeds[0])
-    noisy = tf.random.stateless_uniform(tf.shape(silence), seeds[1]) < settings.noise_share
+    seeds = _split(seed, 2)
+    level = _uniform(tf.shape(silence), seeds[0])
+    noisy = _uniform(tf.shape(silence), seeds[1]) < settings.noise_share
     return tf.where(silence, level, tf.where(noisy, level * settings.noise_volume, 0.0))
 
 
 def gains_db(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
     """Draws the gain of each example, dB, float32 [batch]."""
     limit = settings.gain_db
-    return tf.random.stateless_uniform([batch], seed, -limit, limit)
+    return _uniform([batch], seed, -limit, limit)
 
 
 def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float) -> tf.Tensor:
-    """Rolls each slice of noise round in time, because a model learns few slices by heart.
-
-    Args:
-        noise: Numbers [batch, length, ...], frames or blocks of samples.
-        seed: int [2].
-        settings: How far at most.
-        step_ms: Time from one frame or block to the next, ms.
-
-    Returns:
-        The same numbers in another order.
-    """
+    """Rolls slices of noise [batch, length, ...] in time, because a model learns few by heart."""
     limit = round(settings.noise_roll_ms / step_ms)
     if not limit:
         return noise
-    by = tf.random.stateless_uniform([tf.shape(noise)[0]], seed, -limit, limit + 1, tf.int32)
+    by = _uniform([tf.shape(noise)[0]], seed, -limit, limit + 1, tf.int32)
     length = noise.shape[1]
     place = tf.math.floormod(tf.range(length) - by[:, None], length)
     return tf.gather(noise, place, batch_dims=1)
@@ -70,19 +56,13 @@ def roll(noise: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: flo
 def shifted(
     values: tf.Tensor, seed: tf.Tensor, settings: Augmentation, step_ms: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Shifts each example in time by up to ``settings.shift_ms``.
-
-    Args:
-        values: Numbers [batch, length, ...], frames or blocks of samples.
-        seed: int [2].
-        settings: How far at most.
-        step_ms: Time from one frame or block to the next, ms.
+    """Shifts examples [batch, length, ...] in time.
 
     Returns:
         The shifted values, and bool [batch, length]: what comes from inside the example.
     """
     limit, length = round(settings.shift_ms / step_ms), values.shape[1]
-    by = tf.random.stateless_uniform([tf.shape(values)[0]], seed, -limit, limit + 1, tf.int32)
+    by = _uniform([tf.shape(values)[0]], seed, -limit, limit + 1, tf.int32)
     place = tf.range(length) - by[:, None]
     inside = (place >= 0) & (place < length)
     return tf.gather(values, tf.clip_by_value(place, 0, length - 1), batch_dims=1), inside
@@ -94,9 +74,9 @@ def other_volumes(batch: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> 
     With a teacher the soft target is that of the mixture (Beyer et al., arXiv 2106.05237, section
     3); without one the example keeps its label.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 2)
-    level = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.mix_volume)
-    return tf.where(tf.random.stateless_uniform([batch], seeds[1]) < settings.mix_share, level, 0.0)
+    seeds = _split(seed, 2)
+    level = _uniform([batch], seeds[0], 0.0, settings.mix_volume)
+    return tf.where(_uniform([batch], seeds[1]) < settings.mix_share, level, 0.0)
 
 
 def edge_silence(
@@ -106,40 +86,23 @@ def edge_silence(
 
     Recordings shorter than the window are padded with zeros, which no room and no noise reaches; a
     model not trained on such edges takes them for a sound.
-
-    Args:
-        batch: Number of examples.
-        seed: int [2].
-        settings: How often, and how long.
-        length: Frames or blocks of samples of an example.
-        step_ms: Time from one to the next, ms.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 3)
-    silent = tf.random.stateless_uniform([batch], seeds[0], 0.0, settings.edge_ms / step_ms)
-    chosen = tf.random.stateless_uniform([batch], seeds[1]) < settings.edge_share
+    seeds = _split(seed, 3)
+    silent = _uniform([batch], seeds[0], 0.0, settings.edge_ms / step_ms)
+    chosen = _uniform([batch], seeds[1]) < settings.edge_share
     silent = tf.where(chosen, silent, 0.0)[:, None]
     from_start = tf.range(length, dtype=tf.float32)[None]
-    at_end = tf.random.stateless_uniform([batch, 1], seeds[2]) < 0.5
+    at_end = _uniform([batch, 1], seeds[2]) < 0.5
     return tf.where(at_end, from_start[:, ::-1], from_start) >= silent
 
 
 def resample(
     values: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor, frames: int, step: int
 ) -> tf.Tensor:
-    """Shifts, stretches and subsamples spectrograms in time.
+    """Shifts, stretches and subsamples spectrograms [batch, source frames, bands] in time.
 
-    Frame t of the result is source frame step * t, shifted and scaled about the example's
-    centre, linearly interpolated. What comes from outside the example is 0.
-
-    Args:
-        values: Numbers [batch, source frames, bands].
-        shift: float32 [batch], in source frames; positive is later.
-        speed: float32 [batch]; above 1 is faster.
-        frames: Frames of the result.
-        step: Source frames to a frame of the result.
-
-    Returns:
-        float32 [batch, frames, bands].
+    Frame t of the result is source frame step * t, shifted (positive is later) and scaled (above 1
+    is faster) about the example's centre, linearly interpolated. What comes from outside is 0.
     """
     source_frames = values.shape[1]
     centre = (source_frames - 1) / 2
@@ -158,17 +121,11 @@ def resample(
 
 
 def warp_matrix(warp: tf.Tensor, bands: int) -> tf.Tensor:
-    """Returns the matrices that scale the mel axis, as vocal tracts of other lengths do (VTLP).
+    """Returns matrices [batch, source band, band] that scale the mel axis, as vocal tracts do.
 
     Jaitly and Hinton, "Vocal Tract Length Perturbation (VTLP) improves speech recognition", 2013,
-    https://www.cs.toronto.edu/~hinton/absps/perturb.pdf; here the factor is the same for all bands.
-
-    Args:
-        warp: float32 [batch]; above 1 moves formants down.
-        bands: Number of bands.
-
-    Returns:
-        float32 [batch, source band, band].
+    https://www.cs.toronto.edu/~hinton/absps/perturb.pdf; here the factor is the same for all bands,
+    and one above 1 moves formants down.
     """
     axis = tf.range(bands, dtype=tf.float32)
     position = tf.minimum(axis * warp[:, None], bands - 1.0)
@@ -184,25 +141,16 @@ def augment_spectrograms(
     stored: LogMel,
     step: int,
 ) -> tf.Tensor:
-    """Shifts, stretches, warps, amplifies and mixes stored spectrograms.
+    """Shifts, stretches, warps, amplifies and mixes stored spectrograms; returns nats.
 
-    Args:
-        spectrograms: uint8 [batch, source frames, bands], as records hold them.
-        noise_power: float32 [batch, frames, bands], mel power.
-        silence: bool [batch]; such examples keep nothing but noise.
-        seed: int [2].
-        settings: What to do, and how much.
-        stored: Front end of the spectrograms.
-        step: Take every ``step``-th frame.
-
-    Returns:
-        float32 [batch, frames, bands], nats.
+    They are uint8 [batch, source frames, bands], of which every ``step``-th frame is taken. Noise
+    is mel power [batch, frames, bands]. Examples of ``silence`` keep nothing but noise.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 7)
+    seeds = _split(seed, 7)
     batch, frames = tf.shape(spectrograms)[0], noise_power.shape[1]
     limit = settings.shift_ms / stored.hop_ms
-    shift = tf.round(tf.random.stateless_uniform([batch], seeds[0], -limit, limit))
-    speed = tf.random.stateless_uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
+    shift = tf.round(_uniform([batch], seeds[0], -limit, limit))
+    speed = _uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
     # A spectrogram's 0 is the floor, that is silence, so that the edges need no masks.
     moved = warp(resample(spectrograms, shift, speed, frames, step), seeds[4], settings)
     gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
@@ -212,7 +160,7 @@ def augment_spectrograms(
     mixed_in = other_volumes(batch, seeds[5], settings)[:, None, None]
     speech += tf.where(silence[:, None, None], 0.0, tf.square(mixed_in) * tf.roll(speech, 1, 0))
     volume = volumes(silence, seeds[3], settings)[:, None, None]
-    noise_power = roll(noise_power, _beside(seeds[3]), settings, stored.hop_ms * step)
+    noise_power = roll(noise_power, _split(seeds[3], 3)[2], settings, stored.hop_ms * step)
     power = speech + tf.square(volume) * noise_power
     if settings.edge_share:
         hop_ms = stored.hop_ms * step
@@ -229,23 +177,13 @@ def augment_samples(
     settings: Augmentation,
     sample_rate: int,
 ) -> tf.Tensor:
-    """Shifts, amplifies and mixes samples; times are whole milliseconds.
+    """Shifts, amplifies and mixes samples, int16 [batch, samples]; returns float32 in [-1, 1].
 
-    Samples are moved in blocks of a millisecond, which is cheaper than one by one. What is drawn
-    for each example becomes one factor, because each operation is a pass over all samples.
-
-    Args:
-        samples: int16 [batch, samples].
-        noise: int16 of the same shape.
-        silence: bool [batch]; such examples keep nothing but noise.
-        seed: int [2].
-        settings: What to do, and how much.
-        sample_rate: Hz.
-
-    Returns:
-        float32 [batch, samples], limited to [-1, 1].
+    They are moved in blocks of a millisecond, which is cheaper than one by one. What is drawn for
+    each example becomes one factor, because each operation is a pass over all samples. Examples of
+    ``silence`` keep nothing but noise.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 5)
+    seeds = _split(seed, 5)
     batch, length = tf.shape(samples)[0], samples.shape[1]
     block = math.gcd(length, sample_rate // 1000)
     in_blocks, step_ms = [batch, length // block, block], 1000 * block / sample_rate
@@ -256,7 +194,7 @@ def augment_samples(
     if settings.mix_share:
         mixed_in = tf.where(silence, 0.0, other_volumes(batch, seeds[3], settings))
         speech += mixed_in[:, None, None] * tf.roll(speech, 1, 0)
-    noise = roll(tf.reshape(noise, in_blocks), _beside(seeds[2]), settings, step_ms)
+    noise = roll(tf.reshape(noise, in_blocks), _split(seeds[2], 3)[2], settings, step_ms)
     volume = volumes(silence, seeds[2], settings) / _FULL_SCALE
     mixed = speech + volume[:, None, None] * tf.cast(noise, tf.float32)
     mixed = tf.clip_by_value(mixed, -1.0, 1.0)
@@ -267,20 +205,11 @@ def augment_samples(
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Warps the mel axis of each example by up to ``settings.warp``.
-
-    Args:
-        over_floor: float32 [batch, frames, bands]; 0 is the floor, in any unit.
-        seed: int [2].
-        settings: How much.
-
-    Returns:
-        float32 of the same shape.
-    """
+    """Warps the mel axis of values [batch, frames, bands] over the floor, in any unit."""
     if not settings.warp:
         return over_floor
     batch, bands = tf.shape(over_floor)[0], over_floor.shape[2]
-    factor = tf.random.stateless_uniform([batch], seed, 1 - settings.warp, 1 + settings.warp)
+    factor = _uniform([batch], seed, 1 - settings.warp, 1 + settings.warp)
     return tf.matmul(over_floor, warp_matrix(factor, bands))
 
 
@@ -289,25 +218,18 @@ def mask(
 ) -> tf.Tensor:
     """Masks stretches of time and bands with the example's mean (SpecAugment, arXiv 1904.08779).
 
-    Args:
-        log_values: float32 [batch, frames, bands], nats.
-        seed: int [2].
-        settings: Number of masks and their largest widths.
-        hop_ms: Time between frames, ms.
-
-    Returns:
-        float32 of the same shape.
+    Values are float32 [batch, frames, bands] in nats, ``hop_ms`` from frame to frame.
     """
     shape = tf.shape(log_values)
     mean = tf.reduce_mean(log_values, [1, 2], keepdims=True)
     time_masks = [(1, settings.time_mask_ms / hop_ms)] * settings.time_masks
     masks = time_masks + [(2, settings.band_mask)] * settings.band_masks
     for number, (axis, widest) in enumerate(masks):
-        seeds = tf.random.experimental.stateless_split(tf.add(seed, [number, 0]), 2)
+        seeds = _split(tf.add(seed, [number, 0]), 2)
         size = shape[axis]
-        width = tf.random.stateless_uniform([shape[0], 1], seeds[0], 0.0, widest)
+        width = _uniform([shape[0], 1], seeds[0], 0.0, widest)
         span = tf.cast(size, tf.float32) - width
-        start = tf.random.stateless_uniform([shape[0], 1], seeds[1]) * span
+        start = _uniform([shape[0], 1], seeds[1]) * span
         position = tf.range(tf.cast(size, tf.float32))
         hidden = (position >= tf.floor(start)) & (position < tf.floor(start + width))
         hidden = hidden[:, :, None] if axis == 1 else hidden[:, None, :]

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import tensorflow as tf
 from kws_tf.audio import speech_commands
 from kws_tf.data import records, sources
 from kws_tf.errors import KwsError
-from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.frontend.features import log_mel
 from kws_tf.progress import progress
 
@@ -28,20 +29,11 @@ def extract(
     words: Sequence[str] | None = None,
     mix_down: bool = False,
 ) -> dict[str, Counter]:
-    """Writes the training, validation and noise records of a data folder.
+    """Writes the training, validation and noise records of a data folder; returns their words.
 
-    The target appears when all of it is written. Recordings pass through memory a batch at a time.
-
-    Args:
-        data_dir: Audio in the Speech Commands layout.
-        target: The record folder to make; absent or empty.
-        front_end: Its log-mel constants, at the records' hop, make the spectrograms.
-        shards: Number of files of training records.
-        words: The words to extract, keywords and others; ``None`` is every word there.
-        mix_down: Mix stereo down instead of refusing it.
-
-    Returns:
-        Examples of each word by partition.
+    The target, absent or empty before, appears when all of it is written. Recordings pass through
+    memory a batch at a time. The front end's log-mel constants, at the records' hop, make the
+    spectrograms. Only ``words``, keywords and others, are extracted, or every word there.
 
     Raises:
         KwsError: If the data are not usable, or the target is taken or cannot be written.
@@ -75,6 +67,7 @@ def _extract(data_dir, part, front_end, shards, words, mix_down) -> dict[str, Co
     everything = speech_commands.scan(data_dir, words)
     # Before the words, so that a missing noise folder is noticed at once.
     noise = sources.noise_slices(data_dir, front_end, mix_down)
+    write = partial(_write, part, front_end.log_mel.with_hop(records.HOP_MS))
     counts = {}
     for partition in (speech_commands.TRAINING, speech_commands.VALIDATION):
         chosen = [one for one in everything if one.partition == partition]
@@ -83,45 +76,38 @@ def _extract(data_dir, part, front_end, shards, words, mix_down) -> dict[str, Co
                 f"{data_dir} has no recordings of the {partition} partition; add some of more "
                 "speakers"
             )
-        paths = [one.path for one in chosen]
         names = [(one.word, one.path.name) for one in chosen]
-
-        def read(batch, paths=paths):
-            samples = sources.read_samples(paths[batch], front_end, mix_down)
-            sources.check_sound(samples, paths[batch])
-            return samples
-
-        _write(part, partition, front_end, min(shards, len(chosen)), names, read)
+        read = partial(_read, [one.path for one in chosen], front_end, mix_down)
+        write(partition, min(shards, len(chosen)), names, read)
         counts[partition] = Counter(one.word for one in chosen)
         shards = 1
     names = [(speech_commands.NOISE_FOLDER, f"noise_{i}.wav") for i in range(len(noise))]
-    _write(part, "background", front_end, 1, names, noise.__getitem__)
+    write("background", 1, names, noise.__getitem__)
     counts["background"] = Counter({speech_commands.NOISE_FOLDER: len(noise)})
     return counts
 
 
+def _read(paths: Sequence[Path], front_end: FrontEnd, mix_down: bool, batch: slice) -> np.ndarray:
+    samples = sources.read_samples(paths[batch], front_end, mix_down)
+    sources.check_sound(samples, paths[batch])
+    return samples
+
+
 def _write(
     part: Path,
+    config: LogMel,
     partition: str,
-    front_end: FrontEnd,
     shards: int,
     names: Sequence[tuple[str, str]],
     read: Callable[[slice], np.ndarray],
 ) -> None:
-    """Writes the records of a partition.
+    """Writes the records of a partition; ``read`` returns int16 [examples, samples] of some."""
 
-    Args:
-        part: The record folder.
-        partition: Name of the partition.
-        front_end: Its log-mel constants, at the records' hop.
-        shards: Number of files.
-        names: Word and file name of each example.
-        read: Returns int16 [examples, samples] of some of them.
-    """
-    config = front_end.log_mel.with_hop(records.HOP_MS)
-    batches = [slice(start, start + _BATCH) for start in range(0, len(names), _BATCH)]
-    with records.Writer(part, partition, config, shards) as writer:
+    def spectrograms():
+        batches = [slice(start, start + _BATCH) for start in range(0, len(names), _BATCH)]
         for batch in progress(batches, len(batches), f"extracting {partition}"):
             samples = tf.cast(read(batch), tf.float32) / 32768.0
-            spectrograms = records.to_uint8(log_mel(samples, config), config).numpy()
-            writer.write(spectrograms, *zip(*names[batch], strict=True))
+            values = records.to_uint8(log_mel(samples, config), config).numpy()
+            yield values, *zip(*names[batch], strict=True)
+
+    records.write(part, partition, config, spectrograms(), shards)

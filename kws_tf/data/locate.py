@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +23,10 @@ _PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's 
 
 
 class Source(NamedTuple):
-    """What to train from."""
+    """A folder to train from, and whether speech was synthesised for it."""
 
     folder: Path
     synthetic: bool
-    """Whether speech was synthesised for it."""
 
 
 def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) -> Source:
@@ -39,12 +38,7 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     Args:
         data_dir: What the user gave; with ``fetch`` the folder to download into.
         fetch: Download the official archives.
-        settings: The words, the window, how many examples of a word to synthesise, and how many
-            recordings to use.
-
-    Raises:
-        KwsError: If the download or the synthesis fails, the recordings cannot be used, or a word
-            does not fit the window.
+        settings: The words, the window, and how much to synthesise and to use of the recordings.
     """
     if fetch:
         folder = data_dir or ROOT
@@ -116,16 +110,12 @@ def _limited(recorded: list[Recording], number: int) -> list[Recording]:
 
     A larger number keeps all that a smaller one keeps.
     """
-    training = defaultdict(list)
-    for file in recorded:
-        if file.partition == TRAINING:
-            training[file.word].append(file)
-    kept = [file for file in recorded if file.partition != TRAINING]
-    for files in training.values():
-        # By hash: by name they would be of few speakers.
-        kept += sorted(files, key=lambda f: hashlib.sha1(os.fsencode(f.path.name)).digest())[
-            :number
-        ]
+    kept, taken = [], Counter()
+    # By hash: by name they would be of few speakers.
+    for file in sorted(recorded, key=lambda f: hashlib.sha1(os.fsencode(f.path.name)).digest()):
+        taken[file.word, file.partition] += 1
+        if file.partition != TRAINING or taken[file.word, file.partition] <= number:
+            kept.append(file)
     return sorted(kept, key=lambda file: (file.word, file.path.name))
 
 

@@ -1,17 +1,6 @@
 """Recordings and synthesised speech in one folder, for words of which there are few recordings.
 
-How much is synthesised: a word is filled up to ``ENOUGH`` examples. Where any word needs that, all
-words and the unknown class get at least ``LEAST`` synthesised examples, because a model would learn
-to tell synthesised from recorded speech where one class has only the one and another only the
-other. ``--synthetic-per-word N`` synthesises N examples of every word instead.
-
-How often: where a class has fewer recordings than synthesised examples for training, they are
-repeated until they are as many; else ten recordings would be lost among hundreds of examples.
-
-What is tested: recordings stay in the partition of their speaker. A class is validated and tested
-on recordings where its partition has ``HELD_OUT`` of them; where there are fewer they are joined
-by synthetic voices, which are in no other partition. So the figures are about people as soon as
-there are recordings to say it, and a word without any still has a figure.
+Recordings stay in the partition of their speaker, and synthetic voices are in one partition each.
 """
 
 import hashlib
@@ -31,16 +20,16 @@ from kws_tf.synthesis.dataset import SPEECH_FOLDER, TEST_FOLDER
 from kws_tf.synthesis.settings import SynthesisSettings
 
 ENOUGH = 300
+"""Examples up to which a word is filled."""
 LEAST = 100
+"""Examples synthesised of every word where any needs some: else a model would learn to tell
+synthesised from recorded speech, where one class has only the one and another only the other."""
 HELD_OUT = 10
+"""Recordings with which a class is validated or tested alone; synthetic voices join fewer."""
 
 
 def synthetic_counts(recorded: dict[str, int], per_word: int) -> dict[str, int]:
-    """Returns how many examples of each word to synthesise.
-
-    Args:
-        recorded: Number of recordings of each word.
-        per_word: So many; -1 fills up.
+    """Returns how many examples of each word to synthesise: ``per_word``, or with -1 what lacks.
 
     Example:
         >>> synthetic_counts({"dim": 20, "on": 280}, -1)
@@ -62,7 +51,9 @@ def mix(
 ) -> tuple[Path, list[Recording]]:
     """Makes a folder of recordings and synthesised speech, or finds it made.
 
-    The recordings are linked, or copied where links are not possible; they are never changed.
+    The recordings are linked, or copied where links are not possible; they are never changed. For
+    training they are repeated until a class has as many as are synthesised of it: else ten would
+    be lost among hundreds.
 
     Args:
         folder: Audio in the Speech Commands layout, with or without noise.
@@ -72,22 +63,27 @@ def mix(
         root: Where the mixed folder, and that of the synthesised speech, are kept.
 
     Returns:
-        The mixed folder in the Speech Commands layout, with a test set beside it where speech was
-        synthesised; and the synthesised files that it has, by the paths that they come from.
-
-    Raises:
-        KwsError: If the synthesis fails, a recording has the name of a synthesised example, or
-            there is a folder of noise without noise.
+        The mixed folder, with a test set beside it where speech was synthesised; and the
+        synthesised files that it has, by the paths that they come from.
     """
     noise = _noise_files(folder)
     made, synthesised, words = None, [], tuple(counts)
+    there = Counter(_group(file, words) for file in recorded)
     if settings:
         made = dataset.make_dataset(root / f"synthetic-{settings.digest}", settings)
-        synthesised = _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
-        synthesised = _needed(synthesised, recorded, words)
+        synthesised = [
+            file
+            for file in _chosen(speech_commands.scan(made / SPEECH_FOLDER), counts, settings)
+            if file.partition == TRAINING or there[_group(file, words)] < HELD_OUT
+        ]
         _check_names(folder, recorded, synthesised)
+    added = Counter(_group(file, words) for file in synthesised)
+    repetitions = {
+        group: max(1, round(added[group] / number))
+        for group, number in there.items()
+        if group[1] == TRAINING
+    }
     files = recorded + synthesised
-    repetitions = _repetitions(recorded, synthesised, words)
     root.mkdir(parents=True, exist_ok=True)
     target = root / f"mixed-{_digest(files, noise, repetitions)}"
     if not target.exists():
@@ -143,31 +139,6 @@ def _chosen(
 def _group(file: Recording, words: tuple[str, ...]) -> tuple[str, str]:
     """Returns a file's class and partition."""
     return (file.word if file.word in words else UNKNOWN), file.partition
-
-
-def _needed(
-    synthesised: list[Recording], recorded: list[Recording], words: tuple[str, ...]
-) -> list[Recording]:
-    """Returns what is for training, and what is for classes with few held-out recordings."""
-    there = Counter(_group(file, words) for file in recorded)
-    return [
-        file
-        for file in synthesised
-        if file.partition == TRAINING or there[_group(file, words)] < HELD_OUT
-    ]
-
-
-def _repetitions(
-    recorded: list[Recording], synthesised: list[Recording], words: tuple[str, ...]
-) -> dict[tuple[str, str], int]:
-    """Returns how often the mixed folder has each training recording, by class and partition."""
-    there = Counter(_group(file, words) for file in recorded)
-    made = Counter(_group(file, words) for file in synthesised)
-    return {
-        group: max(1, round(made[group] / number))
-        for group, number in there.items()
-        if group[1] == TRAINING
-    }
 
 
 def _digest(files: list[Recording], noise: list[Path], repetitions: dict) -> str:

@@ -1,13 +1,13 @@
 """From examples in memory to batches of features: what an epoch holds, shuffled and augmented."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from kws_tf.data import augment, records
-from kws_tf.data.examples import Examples
+from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import (
@@ -26,12 +26,9 @@ _SMALLEST_DEVIATION = 1e-3
 
 @dataclass(frozen=True)
 class Batches:
-    """Training batches without end.
+    """Training batches without end: float32 [batch, frames, features] and int64 [batch].
 
-    Attributes:
-        dataset: Yields float32 [batch, frames, features] and int64 [batch].
-        steps: Batches in an epoch.
-        examples: Examples in an epoch.
+    ``steps`` batches of ``examples`` examples in all are an epoch.
     """
 
     dataset: tf.data.Dataset
@@ -64,9 +61,6 @@ def training_batches(
         first_epoch: Number of the epoch to begin with.
         cycle: Number of epochs after which the first comes again.
 
-    Returns:
-        The dataset and the length of its epochs.
-
     Raises:
         KwsError: If there are fewer examples than a batch holds.
     """
@@ -91,13 +85,8 @@ def training_batches(
 def repeated_epochs(batches: Batches, epochs: int) -> tf.data.Dataset:
     """Makes some epochs and keeps them, to be repeated without end.
 
-    Args:
-        batches: Training batches that begin with the first of the epochs.
-        epochs: How many.
-
-    Returns:
-        The same without end. Features are kept in memory as float16: 2 bytes for each feature of
-        every example, 2 GB for 12 epochs of the benchmark's training examples.
+    Features are kept in memory as float16: 2 bytes for each feature of every example, 2 GB for 12
+    epochs of the benchmark's training examples.
     """
 
     def features_as(dtype):
@@ -112,17 +101,13 @@ def fixed_set(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Makes the validation set: the same examples for every run, as they are.
 
-    Args:
-        examples: The validation partition.
-        front_end: With normalisation constants.
-        data: Shares of unknown and silent examples.
-
     Returns:
         float32 [examples, frames, features] and int64 [examples].
     """
-    columns = _draw_epoch(examples, data, tf.constant([0, 0], tf.int64))
-    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, Augmentation.off())
-    position, noise_position, label, silence = columns
+    position, noise_position, label, silence = _draw_epoch(
+        examples, data, tf.constant([0, 0], tf.int64)
+    )
+    make_log_mel = _log_mel_maker(examples, front_end, Augmentation.off())
     batches = tf.data.Dataset.from_tensor_slices((position, noise_position, silence)).batch(256)
     dataset = batches.enumerate().map(
         lambda step, batch: features_from_log_mel(
@@ -135,7 +120,7 @@ def fixed_set(
 
 def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
     """Returns the front end with the mean and deviation of the training examples' features."""
-    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, Augmentation.off())
+    make_log_mel = _log_mel_maker(examples, front_end, Augmentation.off())
     positions = np.arange(len(examples.values))
     total, total_squares, count = 0.0, 0.0, 0
     for start in range(0, len(positions), 512):
@@ -155,33 +140,23 @@ def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
 def _log_mel_maker(examples: Examples, front_end: FrontEnd, settings: Augmentation) -> Callable:
     """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
     config, stored = front_end.log_mel, examples.log_mel
-    values, noise = tf.constant(examples.values), tf.constant(examples.noise)
+    # One silent slice where there is no noise, so that the batch code has one path.
+    silent = np.zeros_like(examples.values[:1])
+    values = tf.constant(examples.values)
+    noise = tf.constant(examples.noise if len(examples.noise) else silent)
     if stored:
         step = config.frame_step_in(stored)
         noise = records.from_uint8(noise[:, ::step][:, : front_end.frames], stored)
         noise = mel_power(noise, stored)
 
     def from_spectrograms(position, noise_position, silence, seed):
-        return augment.augment_spectrograms(
-            tf.gather(values, position),
-            tf.gather(noise, noise_position),
-            silence,
-            seed,
-            settings,
-            stored,
-            step,
-        )
+        inputs = tf.gather(values, position), tf.gather(noise, noise_position), silence
+        return augment.augment_spectrograms(*inputs, seed, settings, stored, step)
 
     def from_samples(position, noise_position, silence, seed):
         seeds = tf.random.experimental.stateless_split(seed, 2)
-        samples = augment.augment_samples(
-            tf.gather(values, position),
-            tf.gather(noise, noise_position),
-            silence,
-            seeds[0],
-            settings,
-            config.sample_rate,
-        )
+        inputs = tf.gather(values, position), tf.gather(noise, noise_position), silence
+        samples = augment.augment_samples(*inputs, seeds[0], settings, config.sample_rate)
         over_floor = log_mel(samples, config) - config.floor
         return augment.warp(over_floor, seeds[1], settings) + config.floor
 
@@ -198,28 +173,19 @@ def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
 
 def _draw_epoch(examples: Examples, settings: DataSettings, seed: tf.Tensor):
     """Draws an epoch: positions, noise positions, labels, silence flags, before shuffling."""
-    keywords, unknown, silence = _counts(examples, settings)
-    total = keywords + unknown + silence
+    keywords, unknown, silence = counts = _counts(examples, settings)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     unknown_positions = tf.random.experimental.stateless_shuffle(
         tf.constant(examples.unknown_positions), seeds[0]
     )[:unknown]
     keyword_positions = tf.constant(examples.keyword_positions)
-    position = tf.concat(
-        [keyword_positions, unknown_positions, tf.zeros([silence], tf.int64)], axis=0
-    )
-    label = tf.concat(
-        [
-            tf.gather(tf.constant(examples.keyword), keyword_positions) + FIRST_KEYWORD_INDEX,
-            tf.fill([unknown], tf.constant(UNKNOWN_INDEX, tf.int64)),
-            tf.fill([silence], tf.constant(SILENCE_INDEX, tf.int64)),
-        ],
-        axis=0,
-    )
-    noise = tf.random.stateless_uniform(
-        [total], seeds[1], 0, max(1, len(examples.noise)), dtype=tf.int64
-    )
-    return position, noise, label, tf.range(total) >= keywords + unknown
+    position = tf.concat([keyword_positions, unknown_positions, tf.zeros([silence], tf.int64)], 0)
+    keyword = tf.gather(tf.constant(examples.keyword), keyword_positions) + FIRST_KEYWORD_INDEX
+    others = np.repeat(np.int64([UNKNOWN_INDEX, SILENCE_INDEX]), [unknown, silence])
+    label = tf.concat([keyword, others], 0)
+    slices = max(1, len(examples.noise))
+    noise = tf.random.stateless_uniform([sum(counts)], seeds[1], 0, slices, tf.int64)
+    return position, noise, label, tf.range(sum(counts)) >= keywords + unknown
 
 
 def _shuffled_epoch(
@@ -246,7 +212,7 @@ def _augmented_features(
     examples: Examples, front_end: FrontEnd, augmentation: Augmentation, seed: int
 ) -> Callable:
     """Returns a function of what ``_shuffled_epoch`` yields -> (features, labels)."""
-    make_log_mel = _log_mel_maker(_with_noise(examples), front_end, augmentation)
+    make_log_mel = _log_mel_maker(examples, front_end, augmentation)
 
     def features(number, step, position, noise_position, label, silence):
         batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * _MANY + step])
@@ -256,10 +222,3 @@ def _augmented_features(
         return features_from_log_mel(values, front_end), label
 
     return features
-
-
-def _with_noise(examples: Examples) -> Examples:
-    """Puts one silent slice where there is no noise, so that the batch code has one path."""
-    if len(examples.noise):
-        return examples
-    return replace(examples, noise=np.zeros_like(examples.values[:1]))

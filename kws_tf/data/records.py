@@ -8,10 +8,11 @@ folder holds ``training-*``, ``validation-*`` and ``background-*`` shards and ``
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, cycle
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,7 @@ PUBLISHED = LogMel(hop_ms=HOP_MS)
 
 @dataclass(frozen=True)
 class Records:
-    """One partition of a record folder, decoded.
-
-    Attributes:
-        spectrograms: uint8 [examples, frames, bands].
-        words: The word of each example.
-        names: The official file name of each.
-        log_mel: Front end of the spectrograms.
-    """
+    """A partition: uint8 [examples, frames, bands], words, official file names, front end."""
 
     spectrograms: np.ndarray
     words: np.ndarray
@@ -69,11 +63,7 @@ def _shards(folder: Path, partition: str) -> list[Path]:
 
 
 def describe(folder: Path) -> LogMel:
-    """Returns the front end of a record folder.
-
-    Raises:
-        KwsError: If its description is damaged.
-    """
+    """Returns the front end of a record folder."""
     path = Path(folder) / DESCRIPTION
     if not path.exists():
         return PUBLISHED
@@ -87,11 +77,7 @@ def describe(folder: Path) -> LogMel:
 
 
 def read(folder: Path, partition: str) -> Records:
-    """Reads and decodes one partition.
-
-    Args:
-        folder: The record folder.
-        partition: ``training``, ``validation`` or ``background``.
+    """Reads and decodes one partition: ``training``, ``validation`` or ``background``.
 
     Raises:
         KwsError: If the partition is missing, empty, damaged or of mixed front ends.
@@ -125,19 +111,15 @@ def read(folder: Path, partition: str) -> Records:
         ) from error
     if not batches:
         raise KwsError(f"the {partition} records in {folder} are empty; extract them anew")
-    spectrograms, words, names, marks = (
-        np.concatenate(column) for column in zip(*batches, strict=True)
-    )
+    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    spectrograms, words, names, marks = columns
     if set(marks) - {b"", log_mel.fingerprint().encode()}:
         raise KwsError(
             f"{folder} mixes {partition} records of different front ends; "
             "extract each front end into a folder of its own"
         )
-    return Records(spectrograms, _text(words), _text(names), log_mel)
-
-
-def _text(column: np.ndarray) -> np.ndarray:
-    return np.array([value.decode(errors="replace") for value in column])
+    words, names = ([v.decode(errors="replace") for v in column] for column in (words, names))
+    return Records(spectrograms, np.array(words), np.array(names), log_mel)
 
 
 def _check_complete(folder: Path, partition: str, paths: list[Path]) -> None:
@@ -150,79 +132,42 @@ def _check_complete(folder: Path, partition: str, paths: list[Path]) -> None:
         )
 
 
-class Writer:
-    """Writes one partition in shards; nothing is visible under its name before ``close``.
-
-    As a context manager it closes at the end, and leaves what was there after an error.
+def write(
+    folder: Path,
+    partition: str,
+    log_mel: LogMel,
+    batches: Iterable[tuple[np.ndarray, Iterable[str], Iterable[str]]],
+    shards: int = 1,
+) -> None:
+    """Writes one partition.
 
     Args:
-        folder: The record folder; created when absent.
-        partition: ``training``, ``validation`` or ``background``; replaced when there.
+        folder: The record folder; made if absent.
+        partition: ``training``, ``validation`` or ``background``.
         log_mel: Front end of the spectrograms.
+        batches: Spectrograms, uint8 [examples, frames, bands], with their words and file names.
         shards: Number of files; records go to them in turn.
-
-    Raises:
-        KwsError: If the folder holds records of another front end.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / DESCRIPTION, {"log_mel": dataclasses.asdict(log_mel)})
+    names = [f"{partition}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(tf.io.TFRecordWriter(str(folder / name))) for name in names]
+        examples = chain.from_iterable(zip(*batch, strict=True) for batch in batches)
+        for example, file in zip(examples, cycle(files)):
+            file.write(_serialised(*example, log_mel.fingerprint()))
 
-    def __init__(self, folder: Path, partition: str, log_mel: LogMel, shards: int = 1):
-        self._folder, self._partition = Path(folder), partition
-        self._log_mel, self._fingerprint = log_mel, log_mel.fingerprint().encode()
-        if is_record_folder(folder) and describe(folder) != log_mel:
-            raise KwsError(
-                f"{folder} already holds records of another front end; "
-                "write these into a folder of their own"
-            )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        names = [f"{partition}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
-        self._paths = [self._folder / name for name in names]
-        self._parts = [path.with_name(f"{path.name}.part") for path in self._paths]
-        self._writers = [tf.io.TFRecordWriter(str(part)) for part in self._parts]
-        self._count = 0
 
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(self, kind, *_) -> None:
-        if kind is None:
-            self.close()
-            return
-        for writer, part in zip(self._writers, self._parts, strict=True):
-            writer.close()
-            part.unlink(missing_ok=True)
-
-    def write(self, spectrograms: np.ndarray, words: Iterable[str], names: Iterable[str]) -> None:
-        """Adds records.
-
-        Args:
-            spectrograms: uint8 [examples, frames, bands].
-            words: One for each spectrogram.
-            names: Official file name of each.
-        """
-        for spectrogram, word, name in zip(spectrograms, words, names, strict=True):
-            values: dict[str, bytes] = {
-                # PNG: lossless, so that records and audio give the same features to a rounding.
-                "spectrogram": tf.io.encode_png(spectrogram[..., None]).numpy(),
-                "word": word.encode(),
-                "clip": name.encode(),
-                "front_end": self._fingerprint,
-            }
-            feature = {
-                key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-                for key, value in values.items()
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=feature))
-            self._writers[self._count % len(self._writers)].write(example.SerializeToString())
-            self._count += 1
-
-    def close(self) -> int:
-        """Moves the finished shards into place and returns the number of records."""
-        for writer in self._writers:
-            writer.close()
-        # The old shards go first: a crash on the way leaves too few, which ``read`` notices.
-        for old in _shards(self._folder, self._partition):
-            old.unlink()
-        write_json(self._folder / DESCRIPTION, {"log_mel": dataclasses.asdict(self._log_mel)})
-        for part, path in zip(self._parts, self._paths, strict=True):
-            os.replace(part, path)
-        return self._count
+def _serialised(spectrogram: np.ndarray, word: str, name: str, fingerprint: str) -> bytes:
+    values = {
+        # PNG: lossless, so that records and audio give the same features to a rounding.
+        "spectrogram": tf.io.encode_png(spectrogram[..., None]).numpy(),
+        "word": word.encode(),
+        "clip": name.encode(),
+        "front_end": fingerprint.encode(),
+    }
+    feature = {
+        key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for key, value in values.items()
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()

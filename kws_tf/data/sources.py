@@ -1,19 +1,19 @@
-"""From a folder the user gives to examples in memory: log-mel records or audio."""
+"""From a folder the user gives to examples in memory, of log-mel records or of audio."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kws_tf.audio import reader, speech_commands
 from kws_tf.data import records
-from kws_tf.data.examples import Examples, keyword_indices
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.frontend.features import log_power, mel_power
-from kws_tf.labels import UNKNOWN
+from kws_tf.labels import UNKNOWN, check_spelling, class_names
 from kws_tf.progress import progress
 from kws_tf.settings import DataSettings
 
@@ -22,17 +22,41 @@ _MOST_EXCESS_MS = 50.0  # what lossy formats add at the end
 _FAINTEST_BELS = 4.0
 
 
-def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
-    """Loads the training or validation examples of a folder.
+@dataclass(frozen=True)
+class Examples:
+    """Examples of one partition, as stored: 8-bit spectrograms or 16-bit samples.
 
-    Args:
-        folder: Log-mel records, or audio in the Speech Commands layout.
-        partition: ``training`` or ``validation``.
-        front_end: What the examples are for; records of another one are refused.
-        settings: The words, and whether stereo is mixed down.
+    Attributes:
+        values: uint8 [examples, frames, bands] or int16 [examples, samples].
+        keyword: int64 [examples]; index into ``words``, -1 for an unknown word.
+        noise: Background noise in slices of an example's shape; same dtype as ``values``.
+        words: The keywords.
+        log_mel: Front end of the spectrograms; ``None`` for samples.
+    """
+
+    values: np.ndarray
+    keyword: np.ndarray
+    noise: np.ndarray
+    words: Sequence[str]
+    log_mel: LogMel | None
+
+    @property
+    def keyword_positions(self) -> np.ndarray:
+        """Positions of the keywords, int64."""
+        return np.flatnonzero(self.keyword >= 0)
+
+    @property
+    def unknown_positions(self) -> np.ndarray:
+        """Positions of the unknown words, int64."""
+        return np.flatnonzero(self.keyword < 0)
+
+
+def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
+    """Loads the training or validation examples of records, or of the Speech Commands layout.
 
     Raises:
-        KwsError: If the folder, its noise or a word is missing, or a file is damaged.
+        KwsError: If the folder, its noise or a word is missing, a file is damaged, or records are
+            of another front end.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -69,20 +93,31 @@ def _load_records(folder, partition, front_end, settings) -> Examples:
     return Examples(stored.spectrograms, keyword, noise, settings.words, stored.log_mel)
 
 
+def keyword_indices(spoken: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
+    """Returns the index of each example's word among the keywords, -1 for others, int64.
+
+    A keyword without examples ``where`` they are, or spelled in another way there, is refused.
+    """
+    class_names(words)
+    check_spelling(words, spoken, where)
+    index = {word: i for i, word in enumerate(words)}
+    keyword = np.array([index.get(word, -1) for word in spoken], np.int64)
+    for word, i in index.items():
+        if not np.any(keyword == i):
+            raise KwsError(
+                f"there is no example of the word '{word}' in the {where}; "
+                f"it has: {', '.join(sorted(set(map(str, spoken)))) or 'none'}"
+            )
+    return keyword
+
+
 def faint_raised(noise: np.ndarray, log_mel: LogMel) -> np.ndarray:
     """Brings faint slices of noise to the level that one in ten surpasses.
 
     The published records hold slices at amplitudes of 0 to 1 drawn beforehand: most are faint, and
     fainter once training has drawn its own amplitude, so that few are of any effect. Slices that
     are fainter by more than 40 dB hold too little and are left out. Louder ones stay as they are,
-    so that there is noise at full amplitude.
-
-    Args:
-        noise: uint8 [slices, frames, bands].
-        log_mel: Front end of the spectrograms.
-
-    Returns:
-        The same, fewer slices.
+    so that there is noise at full amplitude. Slices are uint8 [slices, frames, bands].
     """
     power = mel_power(records.from_uint8(noise, log_mel), log_mel).numpy()
     level = power.mean((1, 2))
@@ -114,18 +149,12 @@ def read_samples(
 ) -> np.ndarray:
     """Reads recordings, several at a time, each padded at its end to the front end's length.
 
-    Args:
-        paths: The files.
-        front_end: Gives rate and length.
-        mix_down: Mix stereo down instead of refusing it.
-        title: Of the progress line.
-
     Returns:
         int16 [examples, samples].
 
     Raises:
-        KwsError: If a file is missing, damaged, stereo, or longer than the window; what exceeds it
-            by up to 50 ms, as a lossy format's padding does, is cut off.
+        KwsError: If a file is missing, damaged, stereo (unless ``mix_down``), or longer than the
+            window; what exceeds it by up to 50 ms, as a lossy format's padding does, is cut off.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     samples = np.zeros([len(paths), length], np.int16)
@@ -148,15 +177,7 @@ def read_samples(
 
 
 def check_sound(samples: np.ndarray, paths: Sequence[Path]) -> None:
-    """Refuses recordings of words that are digital silence.
-
-    Args:
-        samples: int16 [examples, samples].
-        paths: Their files.
-
-    Raises:
-        KwsError: If there are any; names the first.
-    """
+    """Refuses recordings of words, int16 [examples, samples], that are digital silence."""
     silent = np.flatnonzero(~samples.any(axis=1))
     if len(silent):
         raise KwsError(
@@ -171,19 +192,9 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 def noise_slices(folder: Path, front_end: FrontEnd, mix_down: bool = False) -> np.ndarray:
-    """Cuts the noise recordings into overlapping slices of an example's length.
+    """Cuts the noise recordings into overlapping examples, int16 [slices, samples].
 
-    Args:
-        folder: Audio in the Speech Commands layout.
-        front_end: Gives rate and length.
-        mix_down: Mix stereo down instead of refusing it.
-
-    Returns:
-        int16 [slices, samples].
-
-    Raises:
-        KwsError: If there are no noise recordings, all are shorter than an example, or all are
-            digital silence.
+    None, none that is long enough, and nothing but digital silence is refused.
     """
     rate, length = front_end.log_mel.sample_rate, front_end.samples
     stride = round(_NOISE_STRIDE_MS * rate / 1000)

@@ -10,8 +10,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from kws_tf.audio.speech_commands import NOISE_FOLDER, PARTITIONS, TESTING, TRAINING, scan
@@ -19,15 +20,13 @@ from kws_tf.errors import KwsError
 from kws_tf.labels import SILENCE, UNKNOWN
 from kws_tf.progress import progress
 from kws_tf.synthesis import fresh_process
-from kws_tf.synthesis.chance import generator, in_turn
 from kws_tf.synthesis.engine import Espeak
 from kws_tf.synthesis.noises import background_noises
-from kws_tf.synthesis.plan import Utterance, plan
 from kws_tf.synthesis.rendering import render
 from kws_tf.synthesis.settings import SynthesisSettings
-from kws_tf.synthesis.signals import gain, wav_bytes
-from kws_tf.synthesis.voices import cast
-from kws_tf.synthesis.window import check_length
+from kws_tf.synthesis.signals import gain, generator, wav_bytes
+from kws_tf.synthesis.voices import Utterance, cast, plan
+from kws_tf.synthesis.words import check_length
 
 SPEECH_FOLDER = "speech_commands"
 TEST_FOLDER = "test_set"
@@ -42,21 +41,12 @@ def make_dataset(
     settings: SynthesisSettings | None = None,
     jobs: int | None = None,
 ) -> Path:
-    """Makes the data set, or finds it made.
+    """Makes the data set, or finds it made with the same settings, and returns its folder.
 
-    The folder gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech
-    Commands v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are
-    nowhere else but in the testing partition) and ``dataset.json`` (the settings). It appears
-    under its name only when complete.
-
-    Args:
-        target_dir: Folder to make; it must be absent, empty, or made earlier with the same
-            settings, in which case it is returned at once.
-        settings: What to make; by default the ten keywords and 25 other words.
-        jobs: Processes at a time; by default one for each core. It does not change the result.
-
-    Returns:
-        ``target_dir``.
+    It gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech Commands
+    v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are nowhere
+    else but in the testing partition) and ``dataset.json`` (the settings). It appears under its
+    name only when complete. The number of processes, ``jobs``, does not change the result.
 
     Raises:
         KwsError: The folder holds something else or cannot be written, espeak-ng is missing or
@@ -89,14 +79,7 @@ def make_dataset(
 
 
 def count_examples(dataset_dir: str | os.PathLike) -> dict[str, dict[str, int]]:
-    """Counts the examples of a made data set.
-
-    Args:
-        dataset_dir: A folder from ``make_dataset``.
-
-    Returns:
-        Word to counts by partition, in alphabetical order.
-    """
+    """Returns the numbers of examples of a made data set: words in order, then partitions."""
     table: dict[str, dict[str, int]] = {}
     for example in scan(Path(dataset_dir) / SPEECH_FOLDER):
         table.setdefault(example.word, dict.fromkeys(PARTITIONS, 0))[example.partition] += 1
@@ -142,13 +125,10 @@ def _made_in_processes(
     """Yields each utterance once its batch is written; the noise is written as well."""
     batches = [utterances[i : i + _BATCH] for i in range(0, len(utterances), _BATCH)]
     threads = ThreadPoolExecutor(jobs)
-    call = fresh_process.call
+    start = partial(threads.submit, fresh_process.call)
     try:
-        futures: dict[Future, list[Utterance]] = {
-            threads.submit(call, _write_examples, settings, batch, speech): batch
-            for batch in batches
-        }
-        futures[threads.submit(call, _write_noise, settings, speech, test)] = []
+        futures = {start(_write_examples, settings, batch, speech): batch for batch in batches}
+        futures[start(_write_noise, settings, speech, test)] = []
         for future in as_completed(futures):
             future.result()
             yield from futures[future]
@@ -178,7 +158,7 @@ def _write_noise(settings: SynthesisSettings, speech: Path, test: Path) -> None:
     rng = generator(settings.seed, "silence")
     length = settings.samples(settings.seconds)
     for index in range(settings.counts(settings.words[0])[TESTING]):
-        recording = in_turn(recordings, index)
+        recording = recordings[index % len(recordings)]
         start = rng.integers(len(recording) - length + 1)
         level = gain(rng.uniform(_FAINTEST_DBFS, _BACKGROUND_DBFS))
         samples = recording[start : start + length] * level
@@ -189,11 +169,12 @@ def _fill_test_set(
     settings: SynthesisSettings, utterances: list[Utterance], speech: Path, test: Path
 ) -> None:
     """Copies the testing examples into the canonical test set's layout."""
-    testing = [utterance for utterance in utterances if utterance.speaker.partition == TESTING]
     for word in settings.words:
         (test / word).mkdir(parents=True)
     unknown = []
-    for utterance in testing:
+    for utterance in utterances:
+        if utterance.speaker.partition != TESTING:
+            continue
         if utterance.word in settings.words:
             shutil.copyfile(speech / utterance.path, test / utterance.path)
         else:

@@ -1,44 +1,23 @@
-"""Speech engines: from a text to samples. There is one, the espeak-ng library.
+"""From a text to samples by the espeak-ng library, which comes with the package espeakng-loader.
 
-espeak-ng and its voices come with the package espeakng-loader, so nothing is downloaded. Its C
-API keeps global state that leaks from one utterance into the next (oscillator phases, echo
-buffers): see ``kws_tf.synthesis.fresh_process``.
-
-API: https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
+Its C API keeps global state that leaks from one utterance into the next (oscillator phases, echo
+buffers): see ``kws_tf.synthesis.fresh_process``. API:
+https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
 """
 
 import ctypes
 import os
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from kws_tf.errors import KwsError
-from kws_tf.synthesis.words import spoken_text
 
 ACCENTS = (
     *("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland"),
     *("en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
 )
 """espeak-ng's accents of English."""
-
-
-class Engine(Protocol):
-    """What speaks.
-
-    Attributes:
-        name: For errors.
-        sample_rate: Of what ``speak`` returns, Hz.
-    """
-
-    name: str
-    sample_rate: int
-
-    def speak(
-        self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
-    ) -> np.ndarray:
-        """Returns float64 samples [n] in -1..1; see ``Espeak.speak``."""
 
 
 class Espeak:
@@ -55,17 +34,16 @@ class Espeak:
     _POS_CHARACTER, _CHARS_UTF8 = 1, 1
 
     def __init__(self):
-        """Loads the library with its packaged voices."""
         self._library, voices = _load()
         self._initialise(voices)
         self._pieces: list[bytes] = []
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         callback_type = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
         self._callback = callback_type(self._receive)  # must outlive the library's use of it
         self._library.espeak_SetSynthCallback(self._callback)
-        self._declare_arguments()
-        self._library.espeak_ng_SetRandSeed(1)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _initialise(self, voices: str) -> None:
         self._library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(voices), self._DONT_EXIT)
@@ -78,19 +56,6 @@ class Espeak:
                 "reinstall espeakng-loader, in a folder with a shorter path if this one is long"
             )
 
-    def _declare_arguments(self) -> None:
-        self._library.espeak_Synth.argtypes = [
-            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
-            *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
-        ]
-        self._library.espeak_TextToPhonemes.argtypes = [
-            ctypes.POINTER(ctypes.c_char_p),
-            ctypes.c_int,
-            ctypes.c_int,
-        ]
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
-
     def _receive(self, samples, number: int, _events) -> int:
         if samples and number > 0:
             self._pieces.append(ctypes.string_at(samples, 2 * number))
@@ -99,7 +64,7 @@ class Espeak:
     def speak(
         self, text: str, voice: str, rate: float = 175, pitch: float = 50, pitch_range: float = 50
     ) -> np.ndarray:
-        """Speaks a text.
+        """Speaks a text; underscores are spaces, as in names of folders.
 
         Args:
             text: What to say.
@@ -109,10 +74,7 @@ class Espeak:
             pitch_range: 0 (monotone) to 99.
 
         Returns:
-            float64 samples [n] in -1..1 at 22,050 Hz, silence at both ends cut off.
-
-        Raises:
-            KwsError: espeak-ng does not know the voice or says nothing.
+            float64 samples [n] in -1..1, silence at both ends cut off.
         """
         self._set_voice(voice)
         for parameter, value in (
@@ -123,10 +85,10 @@ class Espeak:
         ):
             self._library.espeak_SetParameter(parameter, round(value), 0)
         self._pieces.clear()
-        encoded = spoken_text(text).encode()
-        failed = self._library.espeak_Synth(
-            encoded, len(encoded) + 1, 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
-        )
+        encoded = text.replace("_", " ").encode()
+        size = ctypes.c_size_t(len(encoded) + 1)
+        options = 0, self._POS_CHARACTER, 0, self._CHARS_UTF8, None, None
+        failed = self._library.espeak_Synth(encoded, size, *options)
         samples = np.frombuffer(b"".join(self._pieces), np.int16) / 32_768
         loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
         if failed or not len(loud):
@@ -134,20 +96,12 @@ class Espeak:
         return samples[loud[0] : loud[-1] + 1]
 
     def phonemes(self, texts: Iterable[str], voice: str = "en") -> list[tuple[str, ...]]:
-        """Returns how texts are spoken: espeak-ng's names of phonemes, without stress and tone.
-
-        Args:
-            texts: What to say; all at once, because choosing a voice takes longer than the rest.
-            voice: ``accent`` or ``accent+variant``.
-
-        Raises:
-            KwsError: espeak-ng does not know the voice.
-        """
-        self._set_voice(voice)
+        """Returns espeak-ng's names of the phonemes of texts, without stress and tone."""
+        self._set_voice(voice)  # takes longer than the rest
         return [self._phonemes(text) for text in texts]
 
     def _phonemes(self, text: str) -> tuple[str, ...]:
-        rest, found = ctypes.c_char_p(spoken_text(text).encode()), []
+        rest, found = ctypes.c_char_p(text.replace("_", " ").encode()), []
         while rest.value:  # a clause at a time
             clause = self._library.espeak_TextToPhonemes(
                 ctypes.byref(rest), self._CHARS_UTF8, ord("|") << 8
@@ -162,6 +116,12 @@ class Espeak:
             raise KwsError(
                 f"{self.name} has no voice '{voice}'; choose one of its own, such as en+f4"
             )
+
+
+def speak_all(texts: Sequence[str], voice: str, rate: float) -> list[np.ndarray]:
+    """Speaks some texts with the same voice; for a fresh process."""
+    espeak = Espeak()
+    return [espeak.speak(text, voice, rate) for text in texts]
 
 
 def _load() -> tuple[ctypes.CDLL, str]:

@@ -31,13 +31,7 @@ answers.close()
 def call(function: Callable, *arguments):
     """Calls a module's function in a process of its own and returns what it returns.
 
-    Args:
-        function: Found by the name of its module; not one of a script.
-        arguments: What can be pickled.
-
-    Raises:
-        KwsError: The function's own, or the process died.
-        OSError: The function's own.
+    Its KwsError and OSError are raised here, and a KwsError if the process dies.
     """
     # A session of its own, because Ctrl-C is the caller's business.
     child = subprocess.run(

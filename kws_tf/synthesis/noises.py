@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from kws_tf.synthesis.chance import generator
-from kws_tf.synthesis.engine import Engine
+from kws_tf.synthesis.engine import Espeak
 from kws_tf.synthesis.settings import SynthesisSettings
-from kws_tf.synthesis.signals import coloured_noise, resampled, unit_rms
+from kws_tf.synthesis.signals import coloured_noise, generator, resampled, unit_rms
 from kws_tf.synthesis.voices import Speaker
 
 _BABBLE = (
@@ -23,23 +22,14 @@ _TALKERS = 8
 
 
 def background_noises(
-    engine: Engine, settings: SynthesisSettings, speakers: list[Speaker]
+    espeak: Espeak, settings: SynthesisSettings, speakers: list[Speaker]
 ) -> dict[str, np.ndarray]:
-    """Makes the background recordings of a partition.
-
-    Args:
-        engine: Speaks the babble.
-        settings: Length and rate.
-        speakers: Of the partition, whose name is part of what decides all chance.
-
-    Returns:
-        float64 samples [noise_seconds * sample_rate] of unit RMS by name.
-    """
+    """Returns the background recordings of the speakers' partition, of unit RMS, by name."""
     rng = generator(settings.seed, "noise", speakers[0].partition)
     length, rate = settings.samples(settings.noise_seconds), settings.sample_rate
     # In this order: all draw from one generator.
     hum = _hum(rng, settings)
-    babble = _babble(rng, engine, settings, speakers)
+    babble = _babble(rng, espeak, settings, speakers)
     return {
         "white_noise": coloured_noise(rng, length, rate, 0),
         "pink_noise": coloured_noise(rng, length, rate, 1),
@@ -61,7 +51,7 @@ def _hum(rng: np.random.Generator, settings: SynthesisSettings) -> np.ndarray:
 
 
 def _babble(
-    rng: np.random.Generator, engine: Engine, settings: SynthesisSettings, speakers: list[Speaker]
+    rng: np.random.Generator, espeak: Espeak, settings: SynthesisSettings, speakers: list[Speaker]
 ) -> np.ndarray:
     """Returns people who talk at once, each in a loop from a place of their own."""
     babble = np.zeros(settings.samples(settings.noise_seconds))
@@ -69,7 +59,7 @@ def _babble(
     for _ in range(_TALKERS):
         speaker = speakers[rng.integers(len(speakers))]
         text = " ".join(rng.permutation(_BABBLE)[:sentences])
-        talk = engine.speak(text, speaker.voice, speaker.rate, speaker.pitch)
-        talk = resampled(talk, settings.sample_rate / engine.sample_rate / speaker.size)
+        talk = espeak.speak(text, speaker.voice, speaker.rate, speaker.pitch)
+        talk = resampled(talk, settings.sample_rate / espeak.sample_rate / speaker.size)
         babble += np.resize(np.roll(unit_rms(talk), rng.integers(len(talk))), len(babble))
     return babble

@@ -3,11 +3,10 @@
 import numpy as np
 
 from kws_tf.errors import KwsError
-from kws_tf.synthesis.chance import about, generator
-from kws_tf.synthesis.engine import Engine
-from kws_tf.synthesis.plan import Utterance
+from kws_tf.synthesis.engine import Espeak
 from kws_tf.synthesis.settings import CUT, SynthesisSettings
-from kws_tf.synthesis.signals import coloured_noise, gain, resampled
+from kws_tf.synthesis.signals import coloured_noise, gain, generator, resampled
+from kws_tf.synthesis.voices import Utterance
 
 _KEPT_SHARE = (0.3, 0.65)
 """What is left of a cut word."""
@@ -15,24 +14,20 @@ _FASTEST_RATE = 300
 """Words a minute; beyond it words blur."""
 
 
-def render(engine: Engine, settings: SynthesisSettings, utterance: Utterance) -> np.ndarray:
-    """Makes one example.
-
-    Args:
-        engine: Speaks the word.
-        settings: Length, rate, noise and rooms.
-        utterance: Who says what. Its path and the seed decide all chance.
+def render(espeak: Espeak, settings: SynthesisSettings, utterance: Utterance) -> np.ndarray:
+    """Makes one example; the utterance's path and the seed decide all chance.
 
     Returns:
         float64 samples [seconds * sample_rate] in -1..1.
 
     Raises:
-        KwsError: The word does not fit the example, or the engine cannot speak it.
+        KwsError: The word does not fit the example, or espeak-ng cannot speak it.
     """
     rng = generator(settings.seed, utterance.path)
     length = settings.samples(settings.seconds)
-    spoken = _spoken(rng, engine, settings, utterance)
-    spoken[1:] -= about(rng, 0, 0.4 * settings.variety) * spoken[:-1]  # spectral tilt
+    spoken = _spoken(rng, espeak, settings, utterance)
+    tilt = 0.4 * settings.variety  # of the spectrum
+    spoken[1:] -= rng.uniform(-tilt, tilt) * spoken[:-1]
     spoken, start = _placed(rng, spoken, length, cut=utterance.word.endswith(CUT))
     samples = np.zeros(length)
     samples[start : start + len(spoken)] = spoken
@@ -48,7 +43,7 @@ def render(engine: Engine, settings: SynthesisSettings, utterance: Utterance) ->
 
 
 def _spoken(
-    rng: np.random.Generator, engine: Engine, settings: SynthesisSettings, utterance: Utterance
+    rng: np.random.Generator, espeak: Espeak, settings: SynthesisSettings, utterance: Utterance
 ) -> np.ndarray:
     """Returns the whole word [n], as fast as it must be to fit the example."""
     speaker = utterance.speaker
@@ -58,8 +53,8 @@ def _spoken(
     pitch = np.clip(speaker.pitch + rng.normal(0, 6), 0, 99)
     pitch_range = rng.uniform(25, 85)
     while True:
-        spoken = engine.speak(text, speaker.voice, rate, pitch, pitch_range)
-        spoken = resampled(spoken, settings.sample_rate / engine.sample_rate / speaker.size)
+        spoken = espeak.speak(text, speaker.voice, rate, pitch, pitch_range)
+        spoken = resampled(spoken, settings.sample_rate / espeak.sample_rate / speaker.size)
         if len(spoken) <= settings.samples(settings.seconds):
             return spoken
         if rate >= _FASTEST_RATE:

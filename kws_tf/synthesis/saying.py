@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from kws_tf.audio.reader import SAMPLE_RATE
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
 from kws_tf.synthesis import fresh_process
-from kws_tf.synthesis.chance import generator
-from kws_tf.synthesis.engine import Espeak
-from kws_tf.synthesis.signals import coloured_noise, gain, resampled, wav_bytes
+from kws_tf.synthesis.engine import Espeak, speak_all
+from kws_tf.synthesis.signals import coloured_noise, gain, generator, resampled, wav_bytes
 from kws_tf.synthesis.words import checked_word
 
-SAMPLE_RATE = 16_000
 _SPEECH_DBFS, _NOISE_DBFS = -19, -55
 
 
@@ -27,14 +26,10 @@ def say(
         out: The file. It appears when it is whole.
         voice: ``accent+variant``, as espeak-ng names it.
         rate: Words a minute, 80 to 450.
-        pause: Time before, after and between the parts, seconds.
+        pause: Seconds before, after and between the parts.
 
     Returns:
         Each part with the seconds at which it begins and ends.
-
-    Raises:
-        KwsError: If there is nothing to say, it cannot be spoken, or a value is out of range.
-        OSError: The file cannot be written.
     """
     parts = [checked_word(part) for part in text.split(",") if part.strip()]
     if not parts or not 80 <= rate <= 450 or not 0 <= pause <= 10:
@@ -52,9 +47,3 @@ def say(
     samples += coloured_noise(generator(text), len(samples), SAMPLE_RATE, 1) * gain(_NOISE_DBFS)
     write_bytes(Path(out), wav_bytes(samples, SAMPLE_RATE))
     return spans
-
-
-def speak_all(texts: list[str], voice: str, rate: float) -> list[np.ndarray]:
-    """Speaks some texts with the same voice; for a fresh process."""
-    espeak = Espeak()
-    return [espeak.speak(text, voice, rate) for text in texts]

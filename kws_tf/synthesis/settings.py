@@ -64,19 +64,17 @@ class SynthesisSettings:
     room_share: float = 0.5
 
     def __post_init__(self):
-        """Normalises the words and checks every value."""
         self._check_words()
         self._check_numbers()
 
     def _check_words(self) -> None:
         words = tuple(checked_word(word) for word in self.words)
+        keys = [word_key(word) for word in words]
         if not words:
             raise KwsError("no word to synthesise; give at least one")
-        keys: set[str] = set()
-        for word in words:
-            if word_key(word) in keys:
+        for number, (key, word) in enumerate(zip(keys, words, strict=True)):
+            if key in keys[:number]:
                 raise KwsError(f"the word '{word}' is given twice; give each word once")
-            keys.add(word_key(word))
         unknown = {word_key(word): word for word in map(checked_word, self.unknown_words)}
         object.__setattr__(self, "words", words)
         object.__setattr__(
@@ -87,15 +85,11 @@ class SynthesisSettings:
         for name in ("per_word", "per_unknown_word"):
             if getattr(self, name) < 3:
                 raise KwsError(f"{name} is {getattr(self, name)}; 3 partitions need at least 3")
-        if not (
-            0 < self.validation_share < 1
-            and 0 < self.testing_share < 1
-            and self.validation_share + self.testing_share < 1
-        ):
+        shares = self.validation_share, self.testing_share
+        if min(shares) <= 0 or sum(shares) >= 1:
             raise KwsError(
-                f"the shares for validation ({self.validation_share}) and testing "
-                f"({self.testing_share}) leave none for training; give positive shares whose sum "
-                "is below 1"
+                f"the shares for validation ({shares[0]}) and testing ({shares[1]}) leave none "
+                "for training; give positive shares whose sum is below 1"
             )
         if not 8_000 <= self.sample_rate <= 22_050:
             raise KwsError(f"the sample rate is {self.sample_rate} Hz; give 8,000 to 22,050")
@@ -129,11 +123,8 @@ class SynthesisSettings:
         testing = max(1, round(total * self.testing_share))
         validation = min(validation, total - 2)
         testing = min(testing, total - 1 - validation)
-        return {
-            TRAINING: total - validation - testing,
-            VALIDATION: validation,
-            TESTING: testing,
-        }
+        training = total - validation - testing
+        return {TRAINING: training, VALIDATION: validation, TESTING: testing}
 
     def samples(self, seconds: float) -> int:
         """Returns the number of samples that last so long."""

@@ -1,9 +1,20 @@
-"""Operations on float64 samples that rendering, noises and phrases share."""
+"""What rendering, noises and phrases share: chance by a key, and operations on float64 samples."""
 
-import io
-import wave
+import hashlib
 
 import numpy as np
+
+from kws_tf.audio import reader
+
+
+def generator(*key) -> np.random.Generator:
+    """Returns a random generator that depends on nothing but a key of numbers and strings.
+
+    Example:
+        >>> bool(generator(0, "yes").integers(100) == generator(0, "yes").integers(100))
+        True
+    """
+    return np.random.default_rng(list(hashlib.sha256(repr(key).encode()).digest()))
 
 
 def gain(decibels: float) -> float:
@@ -33,17 +44,7 @@ def coloured_noise(
 
 
 def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
-    """Returns a WAV file of 16-bit mono.
-
-    Args:
-        samples: float [n]; what is beyond -1..1 is limited to full scale.
-        sample_rate: Hz.
-    """
-    pcm = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2")
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes(pcm.tobytes())
-    return content.getvalue()
+    """Returns a WAV file of float samples [n], rounded, and limited to full scale."""
+    return reader.wav_bytes(
+        np.round(np.clip(samples, -1, 1) * 32_767).astype(np.int16), sample_rate
+    )

@@ -1,4 +1,4 @@
-"""The words that a spotter for one's own words must refuse: other words, and those that sound near.
+"""The words that a spotter for one's own words must refuse: those that sound near, and others.
 
 Near is the edit distance between espeak-ng's phonemes, the smallest over the accents that speak
 the data set. Of ``common_words.txt`` the nearest words are taken: for ``dim`` they are ``dip``,
@@ -13,7 +13,7 @@ from importlib import resources
 from kws_tf.labels import KEYWORDS, word_key
 from kws_tf.synthesis import fresh_process
 from kws_tf.synthesis.engine import ACCENTS, Espeak
-from kws_tf.synthesis.words import UNKNOWN_WORDS, spoken_text
+from kws_tf.synthesis.words import UNKNOWN_WORDS
 
 NEAR = 8
 """Near-sounding words for each keyword; likewise near-sounding phrases."""
@@ -22,27 +22,14 @@ Sounds = frozenset[tuple[str, ...]]
 
 
 def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Returns the unknown words for a list of keywords: near-sounding ones, then other ones.
-
-    The other ones are the 35 words of Speech Commands.
-
-    Args:
-        words: The keywords.
-
-    Raises:
-        KwsError: espeak-ng is missing or fails.
-    """
+    """Returns the near-sounding words for a list of keywords, then those of Speech Commands."""
     return fresh_process.call(_unknown_words, tuple(words))
 
 
 def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
     espeak = Espeak()
-    listed = (
-        (resources.files("kws_tf.synthesis") / "common_words.txt")
-        .read_text(encoding="utf-8")
-        .split()
-    )
-    common = _sounds(espeak, listed)
+    listed = resources.files("kws_tf.synthesis") / "common_words.txt"
+    common = _sounds(espeak, listed.read_text(encoding="utf-8").split())
     parts = _sounds(espeak, [part for word in words for part in (word, *_parts(word))])
     near = {part: _nearest(sounds, common) for part, sounds in parts.items()}
     found = [text for word in words for text in _near_texts(word, words, near)]
@@ -80,7 +67,7 @@ def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> 
 
 
 def _parts(word: str) -> list[str]:
-    return spoken_text(word).split()
+    return word.replace("_", " ").split()
 
 
 def _nearest(wanted: Sounds, common: dict[str, Sounds]) -> list[str]:

@@ -1,14 +1,15 @@
-"""Synthetic speakers: accents and variants of espeak-ng's voice with habits of their own."""
+"""Synthetic speakers, and which of them says which word how often."""
 
-import hashlib
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from kws_tf.audio.speech_commands import TESTING, TRAINING, VALIDATION, partition_of
-from kws_tf.synthesis.chance import about, generator, in_turn
+from kws_tf.audio.recordings.speakers import name_for
+from kws_tf.audio.speech_commands import TESTING, TRAINING, VALIDATION
 from kws_tf.synthesis.settings import SynthesisSettings
+from kws_tf.synthesis.signals import generator
 
 # espeak-ng's voice variants, female and male. Those that sound nearly alike (by log-mel distance
 # over 35 words) share a partition; whispering, croaking, robotic and strongly echoing ones, and
@@ -42,15 +43,10 @@ _EXAMPLES_PER_SPEAKER = 1.5
 
 @dataclass(frozen=True)
 class Speaker:
-    """A synthetic speaker.
+    """An accent and a variant of espeak-ng's voice, with habits of its own.
 
-    Attributes:
-        name: Eight hex digits that the official rule puts into ``partition``.
-        partition: One of ``PARTITIONS``.
-        voice: ``accent+variant``, as espeak-ng names it.
-        pitch: Base pitch, 0 to 99 in espeak-ng's scale.
-        rate: Words a minute.
-        size: Factor on all frequencies, as a shorter (> 1) or longer vocal tract gives.
+    The official rule puts the name into the partition. The rate is in words a minute, the pitch in
+    espeak-ng's scale; all frequencies are multiplied by the size, as by that of a vocal tract.
     """
 
     name: str
@@ -61,6 +57,35 @@ class Speaker:
     size: float
 
 
+@dataclass(frozen=True)
+class Utterance:
+    """One example to make: a speaker says a word for the ``repetition``-th time."""
+
+    word: str
+    speaker: Speaker
+    repetition: int
+
+    @property
+    def path(self) -> str:
+        """Path in the data set: ``<word>/<speaker>_nohash_<repetition>.wav``."""
+        return f"{self.word}/{self.speaker.name}_nohash_{self.repetition}.wav"
+
+
+def plan(settings: SynthesisSettings) -> list[Utterance]:
+    """Returns every utterance of the data set, speaker by speaker."""
+    speakers = cast(settings)
+    utterances = []
+    for word in settings.words + settings.other_words:
+        for partition, number in settings.counts(word).items():
+            # Rare words are not always spoken by the same few.
+            order = generator(settings.seed, word, partition).permutation(len(speakers[partition]))
+            utterances += [
+                Utterance(word, speakers[partition][order[i % len(order)]], i // len(order))
+                for i in range(number)
+            ]
+    return sorted(utterances, key=lambda u: (u.speaker.partition, u.speaker.name, u.path))
+
+
 def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
     """Returns each partition's speakers, female and male in turn, no variant in two partitions."""
     return {partition: _cast(settings, partition) for partition in VARIANTS}
@@ -69,25 +94,16 @@ def cast(settings: SynthesisSettings) -> dict[str, list[Speaker]]:
 def _cast(settings: SynthesisSettings, partition: str) -> list[Speaker]:
     rng = generator(settings.seed, "cast", partition)
     pools = [rng.permutation(variants) for variants in VARIANTS[partition]]
+    variety = settings.variety
     number = math.ceil(settings.counts(settings.words[0])[partition] / _EXAMPLES_PER_SPEAKER)
     return [
         Speaker(
-            name=_name(f"{settings.seed}/{partition}/{index}", partition),
+            name=name_for(f"{settings.seed}/{partition}/{index}", partition),
             partition=partition,
-            voice=f"{rng.choice(settings.accents)}+{in_turn(pools[index % 2], index // 2)}",
-            pitch=float(np.clip(about(rng, 50, 25 * settings.variety), 0, 99)),
-            rate=about(rng, 155, 45 * settings.variety),
-            size=about(rng, 1, 0.08 * settings.variety),
+            voice=f"{rng.choice(settings.accents)}+{pool[index // 2 % len(pool)]}",
+            pitch=float(np.clip(rng.uniform(50 - 25 * variety, 50 + 25 * variety), 0, 99)),
+            rate=rng.uniform(155 - 45 * variety, 155 + 45 * variety),
+            size=rng.uniform(1 - 0.08 * variety, 1 + 0.08 * variety),
         )
-        for index in range(number)
+        for index, pool in zip(range(number), itertools.cycle(pools))
     ]
-
-
-def _name(identity: str, partition: str) -> str:
-    """Returns the first hash of an identity that the official rule puts into a partition."""
-    attempt = 0
-    while True:
-        name = hashlib.sha1(f"{identity}/{attempt}".encode()).hexdigest()[:8]
-        if partition_of(name) == partition:
-            return name
-        attempt += 1

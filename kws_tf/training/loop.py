@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.data import pipeline, sources
-from kws_tf.data.examples import Examples
+from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.config import front_end as named_front_end

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf import files
-from kws_tf.audio.reader import SAMPLE_RATE
-from kws_tf.audio.recordings import cutting, naming, reading
+from kws_tf.audio.reader import SAMPLE_RATE, wav_bytes
+from kws_tf.audio.recordings import cutting, reading
 from kws_tf.audio.recordings.cutting import Finding, Problem
-from kws_tf.audio.recordings.listing import SourceFile, listing
+from kws_tf.audio.recordings.listing import SourceFile, listing, name_outputs
 from kws_tf.audio.recordings.tables import REPORT_FILE, report
 from kws_tf.errors import KwsError
 from kws_tf.progress import progress
@@ -31,20 +31,12 @@ _OUTPUT = re.compile(r"[^./\\][^/\\]*/[^/\\]+\.wav")
 def import_recordings(
     source: Path, target: Path, window_ms: float = 1000, keep_doubtful: bool = False
 ) -> list[SourceFile]:
-    """Imports a folder of recordings.
+    """Imports a folder of recordings; returns its files by word and path.
 
     ``target`` gets ``<word>/<speaker>_nohash_<n>.wav`` (16 kHz, mono, 16 bits),
     ``_background_noise_`` if the source has it, and ``import.json``. What an earlier import of the
-    same source wrote and this one does not is removed; nothing else there is touched.
-
-    Args:
-        source: A folder with one folder a word.
-        target: The folder to write to.
-        window_ms: Length of an example, ms.
-        keep_doubtful: Import what is too short, too long or of a wrong word count as well.
-
-    Returns:
-        Every file of the source, in the order of the words and paths.
+    same source wrote and this one does not is removed; nothing else there is touched. What is too
+    short, too long or of a wrong word count is left out unless ``keep_doubtful``.
 
     Raises:
         KwsError: The source is missing or has no word folders, the window is out of range, or the
@@ -65,9 +57,9 @@ def import_recordings(
             samples, item.findings = _process(source / item.source, item, length, keep_doubtful)
             if samples is not None:
                 path = unfinished / f"{number}.wav"
-                files.write_bytes(path, cutting.wav_bytes(samples))
+                files.write_bytes(path, wav_bytes(samples))
                 staged.append((path, item))
-        naming.name([item for _, item in staged])
+        name_outputs([item for _, item in staged])
         _move(staged, source, target, written)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -77,11 +69,7 @@ def import_recordings(
 
 
 def window_samples(window_ms: float) -> int:
-    """Returns the length of an example in samples.
-
-    Raises:
-        KwsError: If the window is out of range.
-    """
+    """Returns the length of an example in samples, or refuses a window that is out of range."""
     if not SHORTEST_WINDOW_MS <= window_ms <= LONGEST_WINDOW_MS:
         raise KwsError(
             f"a window of {window_ms:g} ms is out of range; "
@@ -135,10 +123,8 @@ def _process(
     try:
         if item.is_noise:
             samples, is_overloaded = reading.read(path, reading.MOST_NOISE_SECONDS)
-            findings: tuple[Finding, ...] = ()
-            if len(samples) < length:
-                detail = f"shorter than the window of {length / SAMPLE_RATE:g} s"
-                findings = (Finding(Problem.TOO_SHORT, detail),)
+            detail = f"shorter than the window of {length / SAMPLE_RATE:g} s"
+            findings = (Finding(Problem.TOO_SHORT, detail),) * (len(samples) < length)
             samples = samples / max(1.0, np.abs(samples).max())
         else:
             samples, is_overloaded = reading.read(path)

@@ -1,6 +1,8 @@
-"""The files of a folder of recordings, and what becomes of each."""
+"""The files of a folder of recordings, and where each goes in the output."""
 
 import dataclasses
+from collections import Counter, defaultdict
+from itertools import chain, count
 from pathlib import Path
 
 from kws_tf.audio import folders
@@ -14,15 +16,10 @@ from kws_tf.progress import note
 
 @dataclasses.dataclass
 class SourceFile:
-    """A file of the source and what became of it.
+    """A file of the source, its word or ``_background_noise_``, and what became of it.
 
-    Attributes:
-        source: Path in the source folder.
-        word: As its folder is named in the output, or ``_background_noise_``.
-        speaker: Who speaks, or ``None`` where the path does not tell.
-        findings: What is wrong.
-        output: Path in the output folder; ``None`` if it was left out.
-        partition: One of ``PARTITIONS``; ``None`` if it was left out, and for noise.
+    The paths are within the source and the output folder. There is no speaker where the path does
+    not tell one, no output if it was left out, and no partition then and for noise.
     """
 
     source: Path
@@ -45,11 +42,7 @@ class SourceFile:
 
 
 def listing(source: Path) -> list[SourceFile]:
-    """Lists the visible files in the folders of words and of noise, in linked folders as well.
-
-    Raises:
-        KwsError: The source is missing, or has no folders of words that can be told apart.
-    """
+    """Lists the visible files in the folders of words and of noise, in linked folders as well."""
     if not source.is_dir():
         raise KwsError(f"the folder of recordings {source} does not exist; give an existing one")
     names = [name for name in folders.folders(source) if name[0] != "_"]
@@ -76,3 +69,27 @@ def listing(source: Path) -> list[SourceFile]:
     if outside:
         note(f"{source} has {', '.join(outside)} beside the folders of words, left out")
     return sorted(files, key=lambda file: (file.is_noise, file.word, file.source))
+
+
+def name_outputs(files: list[SourceFile]) -> None:
+    """Gives what is imported its partition and its path in the output."""
+    said: defaultdict[str, Counter] = defaultdict(Counter)
+    for file in files:
+        if not file.is_noise:
+            said[file.identity][file.word] += 1
+    kept = {file.identity for file in files if speakers.is_official(file.source)}
+    partitions = speakers.assign(said, kept)
+    taken = set()
+    for file in files:
+        if file.is_noise:
+            stem = "-".join(file.source.relative_to(NOISE_FOLDER).with_suffix("").parts)
+            names = chain([stem], (f"{stem}-{n}" for n in count(2)))
+        else:
+            file.partition = partitions[file.identity]
+            speaker = file.identity
+            if speaker not in kept:
+                speaker = speakers.name_for(speaker, file.partition)
+            names = (f"{speaker}_nohash_{n}" for n in count())
+        paths = (f"{file.word}/{name}.wav" for name in names)
+        file.output = next(path for path in paths if path not in taken)
+        taken.add(file.output)

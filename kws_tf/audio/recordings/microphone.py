@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf import files
-from kws_tf.audio.reader import SAMPLE_RATE
+from kws_tf.audio.reader import SAMPLE_RATE, wav_bytes
 from kws_tf.audio.recordings import cutting, reading, speakers
 from kws_tf.audio.recordings.cutting import Finding, Problem
 from kws_tf.audio.recordings.importing import window_samples
@@ -28,11 +28,7 @@ _INSTEAD = "or record with another program and use scripts/import_recordings.py"
 
 
 def open_microphone() -> Capture:
-    """Returns what records from the default input device.
-
-    Raises:
-        KwsError: sounddevice, PortAudio or an input device is missing.
-    """
+    """Returns what records from the default input device, or says what is missing for that."""
     try:
         with captured_stderr():  # ALSA and JACK have much to say about devices that are not there
             import sounddevice
@@ -91,16 +87,13 @@ def record(
         count: Takes of each word by this speaker.
         target: The data folder; it may have other recordings.
         speaker: Any name; the files show only a hash of it.
-        capture: The microphone, as from ``open_microphone``.
+        capture: As from ``open_microphone``.
         window_ms: Length of an example, ms.
         ask: Shows a prompt and returns the answer.
         tell: Shows a line.
 
     Returns:
         How many takes of each word by this speaker there are now.
-
-    Raises:
-        KwsError: If an option is not usable or the microphone fails.
     """
     class_names(words)
     length = window_samples(window_ms)
@@ -123,7 +116,7 @@ def record(
             if samples is None:
                 break
             path.parent.mkdir(exist_ok=True)
-            files.write_bytes(path, cutting.wav_bytes(samples))
+            files.write_bytes(path, wav_bytes(samples))
     except EOFError:  # no terminal, or Ctrl-D
         pass
     return {word: len(list((target / word).glob(f"{name}_nohash_*.wav"))) for word in words}

@@ -26,15 +26,11 @@ class Rejection(Exception):
 def read(path: str | os.PathLike, most_seconds: float = _MOST_SECONDS) -> tuple[np.ndarray, bool]:
     """Decodes a file, mixes it down and resamples it.
 
-    Args:
-        path: Whatever ``kws_tf.audio.reader`` reads, at any level.
-        most_seconds: A longer recording is not decoded to its end.
-
     Returns:
         float32 [samples] at 16 kHz, full scale 1, and whether the recording is overloaded.
 
     Raises:
-        Rejection: The file is missing, of another kind, damaged, without samples or too long.
+        Rejection: The file cannot be read, or is longer than ``most_seconds``.
     """
     try:
         with reader.AudioFile(path) as file:
@@ -47,15 +43,9 @@ def read(path: str | os.PathLike, most_seconds: float = _MOST_SECONDS) -> tuple[
 def mixed(
     blocks: Iterable[np.ndarray], rate: int, is_float: bool = False
 ) -> tuple[np.ndarray, bool]:
-    """Mixes down, resamples, and looks for overload: any channel at full scale for over 1 ms.
+    """Mixes down blocks [samples, channels], resamples, and looks for overload.
 
-    Args:
-        blocks: float32 [samples, channels], one after the other.
-        rate: Hz.
-        is_float: Samples may lie beyond full scale, and are then not overloaded.
-
-    Returns:
-        float32 [samples] at 16 kHz, and whether the recording is overloaded.
+    That is any channel at full scale for over 1 ms, unless floats lie beyond it.
     """
     mono, at_full_scale, peak = [], 0, 0.0
     for block in blocks:

@@ -23,10 +23,7 @@ def told_by(path: PurePath, word: str) -> str | None:
     The first that applies: what comes before ``_nohash_`` in the name, the folder within the
     word's folder, what comes before the first underscore in the name. The word itself at the
     beginning of a name does not count: ``lights_on_anna_3.wav`` is Anna's, ``up_3.wav`` nobody's.
-
-    Args:
-        path: Relative to the word's folder.
-        word: The word.
+    The path is relative to the word's folder.
     """
     official = speaker_of(path)
     if official != path.stem:
@@ -53,18 +50,13 @@ def name_for(speaker: str, partition: str) -> str:
 
 
 def assign(said: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) -> dict[str, str]:
-    """Puts every speaker into one partition.
+    """Puts every speaker into one partition, whatever the order of the arguments.
 
     The official rule decides. Where it leaves a word without a speaker in some partition, the
     speaker of the fewest recordings whose move helps is moved, again and again. A word gets
     speakers for training first, then for validation, then for testing, as far as it has speakers.
-
-    Args:
-        said: How many recordings there are of each word by each speaker.
-        kept: Speakers whose names, and with them their partitions, are given.
-
-    Returns:
-        The partition of each speaker; it does not depend on the order of the arguments.
+    ``said`` has the number of recordings of each word by each speaker. Speakers that are ``kept``
+    have given names, and with them given partitions.
     """
     partitions = {
         speaker: partition_of(speaker if speaker in kept else next(_names(speaker)))
@@ -94,5 +86,4 @@ def assign(said: Mapping[str, Mapping[str, int]], kept: Collection[str] = ()) ->
 
 def _names(speaker: str) -> Iterator[str]:
     """Yields eight hex digits for a speaker, others each time."""
-    for attempt in count():
-        yield hashlib.sha1(os.fsencode(f"{speaker}/{attempt}")).hexdigest()[:8]
+    return (hashlib.sha1(os.fsencode(f"{speaker}/{n}")).hexdigest()[:8] for n in count())
