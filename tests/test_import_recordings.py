@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from own_recordings import PITCH, run_script, spoken
 
 from kws_tf.audio import reader
-from kws_tf.audio.recordings import cutting, reading, speakers
+from kws_tf.audio.recordings import cutting, speakers
 from kws_tf.audio.recordings.cutting import Problem, bursts, cut_example
 from kws_tf.audio.recordings.importing import import_recordings
 from kws_tf.audio.recordings.tables import summary, tables
@@ -135,7 +135,7 @@ def test_any_format_gives_the_word_in_the_middle(
         samples = np.stack([samples, 0.5 * samples], 1)
     path = tmp_path_factory.mktemp("any") / "take.dat"
     path.write_bytes(FORMATS[format](samples, rate))
-    read, is_overloaded = reading.read(path)
+    read, is_overloaded = cutting.read(path)
     assert not is_overloaded
     assert abs(len(read) - 2 * 16000) <= 0.06 * 16000  # MP3 may be padded
     example, findings = cut_example(read, "up", 16000)
@@ -242,8 +242,8 @@ def test_damaged_file_never_stops_an_import(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "take"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        samples, _ = reading.read(path)
-    except reading.Rejection as rejection:
+        samples, _ = cutting.read(path)
+    except cutting.Rejection as rejection:
         assert rejection.finding.detail
     else:
         assert np.isfinite(samples).all()
@@ -501,21 +501,21 @@ def test_problems_are_reported_and_left_out(source, target, keep_doubtful):
 @pytest.mark.parametrize("rate", [16000, 48000])
 def test_full_scale_float_is_not_overloaded(tmp_path, rate):
     (tmp_path / "loud").write_bytes(float_wav(spoken(rate=rate, level=3), rate))
-    assert not reading.read(tmp_path / "loud")[1]
+    assert not cutting.read(tmp_path / "loud")[1]
     (tmp_path / "over").write_bytes(float_wav(np.clip(spoken(rate=rate, level=3), -1, 1), rate))
-    assert reading.read(tmp_path / "over")[1]
+    assert cutting.read(tmp_path / "over")[1]
 
 
 def test_one_overloaded_channel_is_enough(tmp_path):
     samples = np.stack([spoken(), spoken(level=5)], 1)
     (tmp_path / "over").write_bytes(wav(samples, 16000))
-    assert reading.read(tmp_path / "over")[1]
+    assert cutting.read(tmp_path / "over")[1]
 
 
 def test_overload_in_the_middle_of_many_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "_BLOCK", 1000)
     (tmp_path / "over").write_bytes(wav(spoken(level=5), 16000))
-    samples, is_overloaded = reading.read(tmp_path / "over")
+    samples, is_overloaded = cutting.read(tmp_path / "over")
     assert is_overloaded
     assert len(samples) == 24000
 
@@ -715,5 +715,5 @@ def test_nothing_to_import(source, target, capsys):
 def test_real_words_have_one_burst(target):
     folder = Path(os.environ["KWS_TF_DATA"]) / "speech_commands_subset"
     paths = sorted(folder.glob("*/*.flac"))[::10]
-    found = Counter(len(bursts(reading.read(path)[0])) for path in paths)
+    found = Counter(len(bursts(cutting.read(path)[0])) for path in paths)
     assert found[1] >= 0.97 * len(paths)

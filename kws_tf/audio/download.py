@@ -65,10 +65,8 @@ SPEECH_COMMANDS_TEST_SET = Archive(
 def fetch(archive: Archive, target_dir: str | os.PathLike) -> Path:
     """Downloads and unpacks an archive, or returns its folder at once where that is done.
 
-    Args:
-        archive: What to fetch.
-        target_dir: Gets the archive, and a folder of its name without ``.tar.gz``. An archive that
-            is there already is used, once checked.
+    The folder is named as the archive without ``.tar.gz``, and beside it. An archive that is there
+    already is used, once checked.
 
     Raises:
         KwsError: The folder cannot be written, the network fails, the server sends something else,

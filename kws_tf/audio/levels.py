@@ -13,12 +13,8 @@ _THRESHOLDS = 0.5 ** np.arange(15, 0, -1)
 def active_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Measures the power over the time in which somebody speaks, whatever the pauses are.
 
-    Args:
-        samples: float [examples, samples] in [-1, 1].
-        sample_rate: Hz.
-
-    Returns:
-        float64 [examples], mean square over the active time; 0 for an example of zeros.
+    Samples are float [examples, samples]; returned is float64 [examples], the mean square, and 0
+    for an example of zeros.
 
     Example:
         >>> tone = 0.5 * np.sin(np.arange(160000.0))  # of 10 s and the power 0.125

@@ -114,8 +114,7 @@ def scan(data_dir: str | os.PathLike, words: Iterable[str] | None = None) -> lis
 def noise_files(data_dir: str | os.PathLike) -> list[Path]:
     """Lists the noise recordings: in ``_background_noise_``, in the folder itself, or beside it.
 
-    Raises:
-        KwsError: There is no such folder, or nothing in it that can be used.
+    That there are none is an error.
     """
     folder = Path(data_dir)
     if not folder.is_dir():
@@ -133,15 +132,12 @@ def noise_files(data_dir: str | os.PathLike) -> list[Path]:
 def scan_test_set(test_dir: str | os.PathLike, labels: Sequence[str]) -> list[tuple[Path, int]]:
     """Lists the recordings of a test set in the canonical layout, one folder a class.
 
-    Folders of other classes are left out. Recordings in ``_unknown_`` are named
-    ``<word>_<speaker>_nohash_<n>``; those whose word is among ``labels`` are left out, as they
-    are no unknown words to that model.
+    Folders of other classes are left out, and so are recordings in ``_unknown_`` (named
+    ``<word>_<speaker>_nohash_<n>``) whose word is among ``labels``, as they are no unknown words
+    to that model. Each class must have some.
 
     Returns:
         Recordings with their index into ``labels``, by label and name.
-
-    Raises:
-        KwsError: The folder or that of a class is missing or without recordings.
     """
     test_dir = Path(test_dir)
     there = folders.folders(test_dir)

@@ -34,10 +34,6 @@ def extract(
     The target, absent or empty before, appears when all of it is written. Recordings pass through
     memory a batch at a time. The front end's log-mel constants, at the records' hop, make the
     spectrograms. Only ``words``, keywords and others, are extracted, or every word there.
-
-    Raises:
-        KwsError: If the data are not usable, or the target is taken or cannot be written.
-        OSError: The disk is full.
     """
     if shards < 1:
         raise KwsError(f"--shards {shards} is out of range; choose at least 1")

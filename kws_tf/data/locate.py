@@ -30,15 +30,10 @@ class Source(NamedTuple):
 
 
 def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) -> Source:
-    """Finds the folder to train from; fetches or makes it where that is wanted.
+    """Finds the folder to train from; downloads into it, or makes it, where that is wanted.
 
     Without a folder every word is synthesised. A folder of recordings is taken as it is if there
     are enough of every word; else synthesised speech is mixed in, see ``kws_tf.data.mix``.
-
-    Args:
-        data_dir: What the user gave; with ``fetch`` the folder to download into.
-        fetch: Download the official archives.
-        settings: The words, the window, and how much to synthesise and to use of the recordings.
     """
     if fetch:
         folder = data_dir or ROOT

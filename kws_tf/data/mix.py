@@ -53,14 +53,8 @@ def mix(
 
     The recordings are linked, or copied where links are not possible; they are never changed. For
     training they are repeated until a class has as many as are synthesised of it: else ten would
-    be lost among hundreds.
-
-    Args:
-        folder: Audio in the Speech Commands layout, with or without noise.
-        recorded: What to use of it, from ``speech_commands.scan``.
-        counts: Number of examples of each keyword to synthesise, at most ``settings.per_word``.
-        settings: The speech to synthesise; ``None`` for none.
-        root: Where the mixed folder, and that of the synthesised speech, are kept.
+    be lost among hundreds. ``counts`` are the examples of each keyword to synthesise, at most
+    ``settings.per_word``; without settings there are none.
 
     Returns:
         The mixed folder, with a test set beside it where speech was synthesised; and the
@@ -90,8 +84,12 @@ def mix(
         with tempfile.TemporaryDirectory(dir=root, prefix=f".{target.name}-unfinished-") as part:
             mixed = Path(part) / "mixed"
             _link_speech(mixed / SPEECH_FOLDER, recorded, synthesised, words, repetitions)
-            _link_noise(mixed / SPEECH_FOLDER, noise, made)
+            for path in noise:
+                _link(path, mixed / SPEECH_FOLDER / NOISE_FOLDER / path.name)
             if made:  # without it there is no silence to test with
+                for path in speech_commands.noise_files(made / SPEECH_FOLDER):
+                    name = f"synthetic_{path.name}"
+                    _link(path, mixed / SPEECH_FOLDER / NOISE_FOLDER / name)
                 _link_test_set(mixed / TEST_FOLDER, files, words, made / TEST_FOLDER / SILENCE)
             if not target.exists():  # another process may have been faster
                 os.replace(mixed, target)
@@ -170,14 +168,6 @@ def _link_speech(
     for partition in (VALIDATION, TESTING):
         lines = [f"{f.word}/{f.path.name}\n" for f in files if f.partition == partition]
         (folder / f"{partition}_list.txt").write_bytes(os.fsencode("".join(lines)))
-
-
-def _link_noise(folder: Path, noise: list[Path], made: Path | None) -> None:
-    """Links the recorded and the synthesised noise."""
-    for path in noise:
-        _link(path, folder / NOISE_FOLDER / path.name)
-    for path in speech_commands.noise_files(made / SPEECH_FOLDER) if made else []:
-        _link(path, folder / NOISE_FOLDER / f"synthetic_{path.name}")
 
 
 def _link_test_set(

@@ -99,11 +99,7 @@ def repeated_epochs(batches: Batches, epochs: int) -> tf.data.Dataset:
 def fixed_set(
     examples: Examples, front_end: FrontEnd, data: DataSettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Makes the validation set: the same examples for every run, as they are.
-
-    Returns:
-        float32 [examples, frames, features] and int64 [examples].
-    """
+    """Makes the validation set, the same for every run: features and int64 labels."""
     position, noise_position, label, silence = _draw_epoch(
         examples, data, tf.constant([0, 0], tf.int64)
     )

@@ -139,14 +139,9 @@ def write(
     batches: Iterable[tuple[np.ndarray, Iterable[str], Iterable[str]]],
     shards: int = 1,
 ) -> None:
-    """Writes one partition.
+    """Writes one partition; records go to its files, ``shards`` of them, in turn.
 
-    Args:
-        folder: The record folder; made if absent.
-        partition: ``training``, ``validation`` or ``background``.
-        log_mel: Front end of the spectrograms.
-        batches: Spectrograms, uint8 [examples, frames, bands], with their words and file names.
-        shards: Number of files; records go to them in turn.
+    Batches are spectrograms, uint8 [examples, frames, bands], with their words and file names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / DESCRIPTION, {"log_mel": dataclasses.asdict(log_mel)})

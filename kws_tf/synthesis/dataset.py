@@ -21,8 +21,7 @@ from kws_tf.labels import SILENCE, UNKNOWN
 from kws_tf.progress import progress
 from kws_tf.synthesis import fresh_process
 from kws_tf.synthesis.engine import Espeak
-from kws_tf.synthesis.noises import background_noises
-from kws_tf.synthesis.rendering import render
+from kws_tf.synthesis.rendering import background_noises, render
 from kws_tf.synthesis.settings import SynthesisSettings
 from kws_tf.synthesis.signals import gain, generator, wav_bytes
 from kws_tf.synthesis.voices import Utterance, cast, plan

@@ -35,17 +35,6 @@ class Espeak:
 
     def __init__(self):
         self._library, voices = _load()
-        self._initialise(voices)
-        self._pieces: list[bytes] = []
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        callback_type = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-        )
-        self._callback = callback_type(self._receive)  # must outlive the library's use of it
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-
-    def _initialise(self, voices: str) -> None:
         self._library.espeak_Initialize(self._SYNCHRONOUS, 0, os.fsencode(voices), self._DONT_EXIT)
         # Paths over some 150 characters are silently replaced by one of the build machine.
         used = ctypes.c_char_p()
@@ -55,6 +44,14 @@ class Espeak:
                 f"{self.name} cannot use its voices in {voices}; "
                 "reinstall espeakng-loader, in a folder with a shorter path if this one is long"
             )
+        self._pieces: list[bytes] = []
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        callback_type = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+        )
+        self._callback = callback_type(self._receive)  # must outlive the library's use of it
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _receive(self, samples, number: int, _events) -> int:
         if samples and number > 0:
@@ -66,15 +63,9 @@ class Espeak:
     ) -> np.ndarray:
         """Speaks a text; underscores are spaces, as in names of folders.
 
-        Args:
-            text: What to say.
-            voice: ``accent+variant``, such as ``en-us+f2``.
-            rate: Words a minute, 80 to 450.
-            pitch: 0 to 99; 50 is the voice's own.
-            pitch_range: 0 (monotone) to 99.
-
-        Returns:
-            float64 samples [n] in -1..1, silence at both ends cut off.
+        The voice is ``accent+variant``, the rate in words a minute (80 to 450), the pitch 0 to 99
+        with 50 the voice's own, its range 0 (monotone) to 99. Returns float64 samples [n] in
+        -1..1, silence at both ends cut off.
         """
         self._set_voice(voice)
         for parameter, value in (

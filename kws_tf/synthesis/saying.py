@@ -19,14 +19,9 @@ _SPEECH_DBFS, _NOISE_DBFS = -19, -55
 def say(
     text: str, out: str | os.PathLike, voice: str = "en+f4", rate: float = 150, pause: float = 0.8
 ) -> list[tuple[str, float, float]]:
-    """Speaks a text into a WAV file of 16 kHz, over faint noise.
+    """Speaks the parts of a text between commas into a WAV file of 16 kHz, over faint noise.
 
-    Args:
-        text: What to say; its parts are separated by commas.
-        out: The file. It appears when it is whole.
-        voice: ``accent+variant``, as espeak-ng names it.
-        rate: Words a minute, 80 to 450.
-        pause: Seconds before, after and between the parts.
+    The rate is in words a minute; the pause, in seconds, is before, after and between the parts.
 
     Returns:
         Each part with the seconds at which it begins and ends.

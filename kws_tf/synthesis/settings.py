@@ -64,10 +64,7 @@ class SynthesisSettings:
     room_share: float = 0.5
 
     def __post_init__(self):
-        self._check_words()
         self._check_numbers()
-
-    def _check_words(self) -> None:
         words = tuple(checked_word(word) for word in self.words)
         keys = [word_key(word) for word in words]
         if not words:

@@ -57,9 +57,6 @@ def fitting_window(words: Sequence[str]) -> int:
 
     It holds the word, spoken by a neutral voice and not in haste, for as long as three decisions
     of the device take, whose posteriors are averaged. Words that cannot be spoken do not count.
-
-    Raises:
-        KwsError: If a word is too long for the longest window.
     """
     spoken = [word for word in map(clean_word, words) if can_speak(word)]
     if not spoken:

@@ -1,19 +1,26 @@
-"""The word in a recording: found by its energy, checked, cut to a window, levelled."""
+"""A recording to an example: read, checked, its word found by energy, cut and levelled."""
 
 import enum
+import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from kws_tf.audio import reader
 from kws_tf.audio.reader import SAMPLE_RATE
+from kws_tf.audio.resampling import resampled
 from kws_tf.labels import word_key
 
 SPEECH_DBFS = -20.0
 """Level of the speech in an example: RMS over its bursts, dB re full scale."""
 PEAK_DBFS = -1.0
 """Largest sample of an example, for which a peaky word stays below ``SPEECH_DBFS``."""
-
+MOST_NOISE_SECONDS = 3600
+"""What fits into the memory."""
+_MOST_SECONDS = 60  # nobody takes longer over one word
+_FULL_SCALE, _FULL_SCALE_MS = 0.985, 1.0  # the largest code of 8 bits is at 0.992
 _SHORTEST, _SHORTEST_SPEECH = SAMPLE_RATE // 5, SAMPLE_RATE // 10
 
 # Tried on 2,099 recordings of a part of Speech Commands v0.01, of which 99 % have one burst.
@@ -50,6 +57,45 @@ class Finding(NamedTuple):
 
     problem: Problem
     detail: str
+
+
+class Rejection(Exception):
+    """No samples can be had from a file."""
+
+    def __init__(self, problem: Problem, detail: str):
+        super().__init__(detail)
+        self.finding = Finding(problem, detail)
+
+
+def read(path: str | os.PathLike, most_seconds: float = _MOST_SECONDS) -> tuple[np.ndarray, bool]:
+    """Decodes a file to float32 at 16 kHz, mixed down; tells whether the recording is overloaded.
+
+    A file that cannot be read, or is longer than ``most_seconds``, raises a Rejection.
+    """
+    try:
+        with reader.AudioFile(path) as file:
+            blocks = _limited(file.decoded(), most_seconds, file.samplerate)
+            return mixed(blocks, file.samplerate, file.is_float)
+    except reader.UnreadableAudio as error:
+        raise Rejection(Problem.UNREADABLE, error.reason) from error
+
+
+def mixed(
+    blocks: Iterable[np.ndarray], rate: int, is_float: bool = False
+) -> tuple[np.ndarray, bool]:
+    """Mixes down blocks [samples, channels], resamples, and looks for overload.
+
+    That is any channel at full scale for over 1 ms, unless floats lie beyond it.
+    """
+    mono, at_full_scale, peak = [], 0, 0.0
+    for block in blocks:
+        size = np.abs(block)
+        at_full_scale = at_full_scale + (size >= _FULL_SCALE).sum(axis=0)
+        peak = max(peak, size.max())
+        mono.append(block.mean(axis=1))
+    is_overloaded = np.any(at_full_scale > _FULL_SCALE_MS * rate / 1000)
+    samples = np.concatenate(list(resampled(mono, rate, SAMPLE_RATE)))
+    return samples, bool(is_overloaded and not (is_float and peak > 1))
 
 
 def bursts(samples: np.ndarray) -> np.ndarray:
@@ -119,6 +165,15 @@ def cut_example(
     gain = 10 ** (SPEECH_DBFS / 20) / np.sqrt(np.mean(spoken**2))
     gain = min(gain, 10 ** (PEAK_DBFS / 20) / np.abs(cut).max())
     return (gain * cut).astype(np.float32), tuple(findings)
+
+
+def _limited(blocks: Iterable[np.ndarray], most_seconds: float, rate: int) -> Iterable[np.ndarray]:
+    count = 0
+    for block in blocks:
+        count += len(block)
+        if count > most_seconds * rate:
+            raise Rejection(Problem.TOO_LONG, f"over {most_seconds:g} s")
+        yield block
 
 
 def _levels(samples: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kws_tf import files
 from kws_tf.audio.reader import SAMPLE_RATE, wav_bytes
-from kws_tf.audio.recordings import cutting, reading
+from kws_tf.audio.recordings import cutting
 from kws_tf.audio.recordings.cutting import Finding, Problem
 from kws_tf.audio.recordings.listing import SourceFile, listing, name_outputs
 from kws_tf.audio.recordings.tables import REPORT_FILE, report
@@ -122,14 +122,16 @@ def _process(
     """Returns the samples to write, or ``None``, and what is wrong with a file."""
     try:
         if item.is_noise:
-            samples, is_overloaded = reading.read(path, reading.MOST_NOISE_SECONDS)
-            detail = f"shorter than the window of {length / SAMPLE_RATE:g} s"
-            findings = (Finding(Problem.TOO_SHORT, detail),) * (len(samples) < length)
+            samples, is_overloaded = cutting.read(path, cutting.MOST_NOISE_SECONDS)
+            findings: tuple[Finding, ...] = ()
+            if len(samples) < length:
+                detail = f"shorter than the window of {length / SAMPLE_RATE:g} s"
+                findings = (Finding(Problem.TOO_SHORT, detail),)
             samples = samples / max(1.0, np.abs(samples).max())
         else:
-            samples, is_overloaded = reading.read(path)
+            samples, is_overloaded = cutting.read(path)
             samples, findings = cutting.cut_example(samples, item.word, length)
-    except reading.Rejection as rejection:
+    except cutting.Rejection as rejection:
         return None, (rejection.finding,)
     if not keep_doubtful and any(f.problem in cutting.DOUBTFUL for f in findings):
         samples = None

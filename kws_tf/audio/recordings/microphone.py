@@ -12,7 +12,7 @@ import numpy as np
 
 from kws_tf import files
 from kws_tf.audio.reader import SAMPLE_RATE, wav_bytes
-from kws_tf.audio.recordings import cutting, reading, speakers
+from kws_tf.audio.recordings import cutting, speakers
 from kws_tf.audio.recordings.cutting import Finding, Problem
 from kws_tf.audio.recordings.importing import window_samples
 from kws_tf.audio.speech_commands import PARTITIONS, speaker_of
@@ -80,17 +80,8 @@ def record(
     """Prompts for each word and writes ``<word>/<speaker>_nohash_<n>.wav``.
 
     Takes that are there already count, so that an interrupted session goes on. The speaker is in
-    one partition, see ``speakers.assign``; the folder's other speakers stay where they are.
-
-    Args:
-        words: What to say.
-        count: Takes of each word by this speaker.
-        target: The data folder; it may have other recordings.
-        speaker: Any name; the files show only a hash of it.
-        capture: As from ``open_microphone``.
-        window_ms: Length of an example, ms.
-        ask: Shows a prompt and returns the answer.
-        tell: Shows a line.
+    one partition, see ``speakers.assign``; the folder's other speakers stay where they are, and
+    the files show only a hash of the name.
 
     Returns:
         How many takes of each word by this speaker there are now.
@@ -133,7 +124,7 @@ def _take(
     """Records until a take is wanted; returns its samples, or ``None`` to end the session."""
     while ask(prompt).strip().lower() != "q":
         samples, rate = capture(length / SAMPLE_RATE + _REACTION_SECONDS)
-        samples, is_overloaded = reading.mixed([samples], rate)
+        samples, is_overloaded = cutting.mixed([samples], rate)
         example, findings = cutting.cut_example(samples, word, length)
         if is_overloaded:
             findings += (Finding(Problem.OVERLOADED, "speak more softly or turn the gain down"),)
