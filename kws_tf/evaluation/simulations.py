@@ -9,7 +9,7 @@ from kws_tf.conversion.convert import fused_model, to_int8
 from kws_tf.conversion.parameters import IntegerParameters
 from kws_tf.evaluation.outcomes import Outcome
 from kws_tf.models.computing import compute
-from kws_tf.models.parts import classifier_of, lstm_of
+from kws_tf.models.spotter import classifier_of, lstm_of
 from kws_tf.reference.integer_model import IntegerModel
 from kws_tf.tflite import graph as g
 from kws_tf.tflite import interpreter, tflm

@@ -18,7 +18,7 @@ from kws_tf.evaluation import bounds, simulations, tensor_table
 from kws_tf.evaluation.bounds import Check
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.proof import Report
-from kws_tf.models.parts import lstm_of
+from kws_tf.models.spotter import lstm_of
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite import formats, tflm
 from kws_tf.tflite import graph as g
