@@ -32,7 +32,8 @@ from kws_tf.tflite import formats, interpreter, tflm
 from kws_tf.tflite import model as tflite_model
 from kws_tf.tflite.manifest import Manifest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[1]
+SCRIPTS, EXPERIMENTS = ROOT / "scripts", ROOT / "experiments"
 WORDS = ("up", "down")
 LABELS = ("_silence_", "_unknown_", *WORDS)
 TASK = DataSettings(words=WORDS)
@@ -368,7 +369,7 @@ def test_a_run_collects_its_accuracies(evaluate, run, test_set, record_dir):
 
 def test_an_evaluated_run_is_published(evaluate, capsys, run, test_set, tmp_path):
     save_model(run.path)
-    publish = (SCRIPTS / "publish_model.py", run.path, "mine", "--test-dir", test_set)
+    publish = (EXPERIMENTS / "publish_model.py", run.path, "mine", "--test-dir", test_set)
     assert evaluate(run.path, "--test-dir", test_set)[0] == 0
     assert_one_sentence(run_main(*publish), capsys.readouterr().err, "--runtime tflm")
     assert evaluate(run.path, "--test-dir", test_set, "--runtime", "tflm")[0] == 0

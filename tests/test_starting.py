@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from publish_run import publish_run
 from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, untrained_run
 
 from kws_tf.data import sources
 from kws_tf.data.pipeline import fit_normalisation
-from kws_tf.deployment.publish import publish_run
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
