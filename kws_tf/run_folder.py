@@ -90,9 +90,6 @@ class RunFolder:
         """Makes the folder, and keeps other processes from training into it meanwhile.
 
         A folder in which nothing was left is removed again.
-
-        Raises:
-            KwsError: If the folder cannot be made, or another process trains into it.
         """
         lock = self.path / ".lock"
         try:
@@ -154,9 +151,6 @@ class RunFolder:
 
         A data folder that has moved is recognised by the names and sizes of its files, other runs
         by their names, and their new places noted.
-
-        Raises:
-            KwsError: If version 0.1 began the run with a setting that there is no more.
         """
         saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
         if saved != (by_name(train), data, augmentation):
@@ -242,11 +236,7 @@ class RunFolder:
         return {key.replace("micro", "tflm"): value for key, value in entries.items()}
 
     def load_model(self, phase: str = "quantized"):
-        """Loads the float or the quantized Keras model with its best weights.
-
-        Raises:
-            KwsError: If the run is unfinished or the weights are of another shape.
-        """
+        """Loads the float or the quantized Keras model with its best weights."""
         from kws_tf.models.building import build_model, load_weights
 
         settings, front_end = self.train_settings(), self.front_end()

@@ -29,12 +29,7 @@ class Check:
 
 
 def file_checks(graph: g.Graph, wanted: IntegerParameters) -> list[Check]:
-    """Compares the file's scales with the clips' to the last bit of float32, and all integers.
-
-    Args:
-        graph: Of the model file.
-        wanted: What the Keras model's layers give.
-    """
+    """Compares the file's scales with the clips' to the last bit of float32, and all integers."""
     lstm, dense = graph.lstm, graph.dense
     scales = [
         (lstm.inputs[g.INPUT], wanted.input_scale),
@@ -106,13 +101,7 @@ def _simulation_checks(outcomes: Outcomes, runtime: str, name: str, ran: Outcome
 def accuracy_checks(
     outcomes: Outcomes, float_outcomes: Sequence[Outcome], labels: np.ndarray
 ) -> list[Check]:
-    """Compares accuracies along the way from float Keras to TFLite Micro.
-
-    Args:
-        outcomes: Of the quantized model.
-        float_outcomes: The float model's, first, or none.
-        labels: int [examples], the true classes.
-    """
+    """Compares accuracies along the way from float Keras, where there is one, to TFLite Micro."""
 
     def points(outcome):
         return 100 * float(np.mean(outcome.decisions == labels))

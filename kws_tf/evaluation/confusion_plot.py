@@ -10,16 +10,7 @@ from kws_tf.files import write_bytes
 
 
 def save(metrics: Metrics, path: Path, title: str) -> None:
-    """Writes the counts, coloured by their share of the row.
-
-    Args:
-        metrics: Has the counts.
-        path: The PNG.
-        title: Over the plot.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Writes the counts, coloured by their share of the row."""
     # Without pyplot: no global state, no display.
     from matplotlib.figure import Figure
 

@@ -59,10 +59,6 @@ def load(
         data_dir: Log-mel records, or audio in the Speech Commands layout.
         partition: Of ``data_dir``: ``validation``, the fixed set that training validates on, or
             the same of ``training``.
-
-    Raises:
-        KwsError: If the front end is not normalised, a folder, a class or a word is missing, or a
-            file is damaged, stereo or of another front end.
     """
     if not front_end.mean:
         raise KwsError(
@@ -77,15 +73,9 @@ def load(
 def of_run(
     run: RunFolder, test_dir: Path | None = None, data_dir: Path | None = None
 ) -> LabelledFeatures:
-    """Loads what a run is judged on: a test set, or the validation partition of its data.
+    """Loads what a run is judged on: a test set, or else the validation partition.
 
-    Args:
-        run: The run.
-        test_dir: Audio, one folder per class.
-        data_dir: Where the validation partition comes from; the run's own data if absent.
-
-    Raises:
-        KwsError: If the run's settings are damaged, or as ``load``.
+    That is one of ``data_dir``, or of the run's own data.
     """
     task = (run.labels(), run.front_end(), run.data_settings())
     return load(*task, test_dir, data_dir or run.data_dir())

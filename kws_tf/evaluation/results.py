@@ -28,9 +28,6 @@ def save(
 
     Returns:
         The files written.
-
-    Raises:
-        KwsError: If a file cannot be written, or ``accuracy.json`` is damaged.
     """
     folder = folder or (subject.run.path if subject.run else None)
     written = []

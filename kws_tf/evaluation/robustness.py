@@ -74,10 +74,6 @@ def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robust
         test_dir: A test set in the canonical layout, one folder per class.
         noise_dir: A folder of noise recordings, or one with ``_background_noise_``.
         plan: The conditions.
-
-    Raises:
-        KwsError: If data or model are missing or damaged, or do not fit each other, a shift is
-            as long as an example, or a recording or an example of a word holds nothing but zeros.
     """
     wanted = _conditions(model, test_dir, noise_dir, plan)
     make_features = _feature_function(model.manifest.front_end)
@@ -184,10 +180,9 @@ def _choose(files: list, limit: int, rng: np.random.Generator) -> list:
     if not limit:
         return files
     order = rng.permutation(len(files))
-    by_class: dict[int, list[int]] = {}
-    for position in order:
-        by_class.setdefault(files[position][1], []).append(position)
-    return [files[i] for i in sorted(i for found in by_class.values() for i in found[:limit])]
+    labels = np.array([files[position][1] for position in order])
+    chosen = [order[labels == label][:limit] for label in np.unique(labels)]
+    return [files[position] for position in np.sort(np.concatenate(chosen))]
 
 
 def _feature_function(front_end: FrontEnd) -> Callable[[np.ndarray], np.ndarray]:

@@ -13,8 +13,8 @@ class Row:
     Attributes:
         condition: ``clean``, ``clean words`` (without silence), ``noise``, ``noise alone`` or
             ``shift``.
-        noise: Name of the recording; ``None`` where there is none.
-        snr_db: Signal-to-noise ratio, dB; ``None`` where there is none.
+        noise: Name of the recording, if there is one.
+        snr_db: Signal-to-noise ratio, dB, if there is noise.
         shift_ms: Time shift, ms; positive is later.
         n: Examples.
         correct: Right decisions.
@@ -35,12 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy under every condition.
-
-    Attributes:
-        rows: In the order of measurement.
-        details: What ran on what; JSON-ready.
-    """
+    """Accuracy under every condition, in the order of measurement; JSON-ready ``details``."""
 
     rows: Sequence[Row]
     details: dict

@@ -59,9 +59,6 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
         recording: An audio file of any length.
         mix_down: Mix stereo down instead of refusing it.
         **changes: Fields of ``Trigger`` in place of the manifest's.
-
-    Raises:
-        KwsError: If model, manifest or recording cannot be used, or a change is out of range.
     """
     model = models.load(model_path)
     manifest, front_end = model.manifest, model.manifest.front_end
@@ -87,22 +84,14 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
 
 
 class FeatureStream:
-    """Features of a signal that comes block by block, the same as of the whole.
-
-    Args:
-        front_end: With normalisation constants; its frames do not lie apart.
-    """
+    """Features of a signal that comes block by block, the same as of the whole."""
 
     def __init__(self, front_end: FrontEnd):
         self._front_end = front_end
         self._held = np.empty(0, np.float32)
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
-        """Returns float32 [frames, features] of the frames that end in a block.
-
-        Args:
-            block: float32 [n], the samples that follow those of earlier calls.
-        """
+        """Returns the features, float32 [frames, features], of the frames that end in a block."""
         log_mel = self._front_end.log_mel
         self._held = np.concatenate([self._held, block])
         frames = log_mel.frames(len(self._held))

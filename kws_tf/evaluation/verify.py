@@ -88,17 +88,7 @@ def verify_model(
 def verify(
     run: RunFolder, examples: LabelledFeatures, calibration: np.ndarray | None = None
 ) -> Report:
-    """Runs a run's models over examples and checks the bounds.
-
-    Args:
-        run: A run with its model converted.
-        examples: Of the run's labels and front end.
-        calibration: float32 [examples, frames, features] of training examples, for the baseline
-            of plain post-training quantization; it is left out when ``None``.
-
-    Raises:
-        KwsError: If the run is unfinished or not converted, or a guard of the model is broken.
-    """
+    """Runs a run's models over examples and checks the bounds; arguments as of ``verify_model``."""
     converted = models.load(run.model_file)
     guards.check(converted.content, str(converted.path))
     model = run.load_model("quantized")

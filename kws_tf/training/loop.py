@@ -17,11 +17,9 @@ from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.training import distillation, pretraining, starting, step
-from kws_tf.training.checkpoint import EpochRecord
-from kws_tf.training.display import EpochLine, TensorBoard
+from kws_tf.training.callbacks import EpochRecord, TensorBoard, epoch_line
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
-from kws_tf.training.targets import smoothed_targets
 
 PHASES = ("float", "quantized")
 
@@ -43,9 +41,6 @@ def train(
         data: The task.
         augmentation: What is done to training examples.
         verbose: 0 prints nothing, 1 is Keras' progress bar, for terminals, 2 a line per epoch.
-
-    Returns:
-        The run folder.
 
     Raises:
         KwsError: If the data are not usable, the folder holds a run with other settings, or
@@ -92,11 +87,7 @@ def _unfinished(settings: TrainSettings, history: list[dict]) -> list[str]:
 
 
 def _history_to_resume(run: RunFolder, *settings) -> list[dict]:
-    """Returns the history of the run in this folder, nothing if it has not ended an epoch.
-
-    Raises:
-        KwsError: If it is a run with other settings.
-    """
+    """Returns the history of the run in this folder, nothing if it has not ended an epoch."""
     if not run.history_file.exists():  # before the first epoch's end there is nothing to lose
         return []
     if not run.holds(*settings):
@@ -127,11 +118,7 @@ def _start(
 
 
 def _fit_phase(
-    run: RunFolder,
-    phase: str,
-    partitions: dict[str, Examples],
-    history: list[dict],
-    verbose: int,
+    run: RunFolder, phase: str, partitions: dict[str, Examples], history: list[dict], verbose: int
 ) -> None:
     settings, classes = run.train_settings(), len(run.labels())
     epochs, first_epoch = _epochs(settings, phase), sum(row["phase"] == phase for row in history)
@@ -147,7 +134,7 @@ def _fit_phase(
     record = EpochRecord(run, phase, history, batches.examples)
     if first_epoch:
         record.restore(model, first_epoch - 1)
-    targets = smoothed_targets(classes, settings.label_smoothing)
+    targets = distillation.smoothed_targets(classes, settings.label_smoothing)
     features, labels = pipeline.fixed_set(
         partitions["validation"], run.front_end(), run.data_settings()
     )
@@ -159,7 +146,7 @@ def _fit_phase(
         epochs=epochs,
         validation_data=(features, np.eye(classes, dtype=np.float32)[labels]),
         validation_batch_size=512,
-        callbacks=callbacks + [EpochLine(phase)] * (verbose == 2),
+        callbacks=callbacks + [epoch_line(phase, epochs)] * (verbose == 2),
         verbose=verbose if verbose == 1 else 0,
     )
 

@@ -10,17 +10,10 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonalised(matrices: tf.Tensor, dtype: str = "float32") -> tf.Tensor:
-    """Returns about the nearest matrices whose singular values are all alike.
+    """Returns about the nearest matrices, [..., rows, columns], with singular values all alike.
 
-    A few Newton-Schulz iterations; the singular values come out between about 0.7 and 1.2, which
-    is near enough for an update.
-
-    Args:
-        matrices: float32 [..., rows, columns].
-        dtype: Type of the products, ``float32`` or ``bfloat16``.
-
-    Returns:
-        float32 [..., rows, columns].
+    A few Newton-Schulz iterations, with products of type ``dtype``; the singular values come out
+    between about 0.7 and 1.2, which is near enough for an update.
     """
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices / (tf.norm(matrices, axis=[-2, -1], keepdims=True) + 1e-7)
@@ -85,9 +78,6 @@ class Muon(keras.optimizers.Adam):
     def get_config(self):
         """Returns the arguments."""
         return super().get_config() | {
-            "matrix_ratio": self.matrix_ratio,
-            "matrix_decay": self.matrix_decay,
-            "adam_for": self.adam_for,
-            "gates": self.gates,
-            "product_dtype": self.product_dtype,
+            name: getattr(self, name)
+            for name in ("matrix_ratio", "matrix_decay", "adam_for", "gates", "product_dtype")
         }

@@ -7,13 +7,7 @@ from kws_tf.training.muon import Muon
 
 
 def optimizer(settings: TrainSettings, phase: str, learning_rate) -> keras.optimizers.Optimizer:
-    """Makes the optimizer of a phase; fine-tuning always has Adam.
-
-    Args:
-        settings: Which, and its options.
-        phase: ``float`` or ``quantized``.
-        learning_rate: Number or schedule.
-    """
+    """Makes the optimizer of a phase; fine-tuning always has Adam."""
     options = {"learning_rate": learning_rate, "global_clipnorm": 1.0}
     if phase == "float" and settings.optimizer == "muon":
         return Muon(product_dtype=settings.product_dtype, **options)
@@ -23,13 +17,7 @@ def optimizer(settings: TrainSettings, phase: str, learning_rate) -> keras.optim
 def learning_rates(
     peak: float, epochs: int, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the schedule of a phase: up over its first epoch, down to 1 % at its end.
-
-    Args:
-        peak: The rate after the first epoch.
-        epochs: Epochs of the phase.
-        steps: Batches per epoch.
-    """
+    """Returns a phase's schedule: to ``peak`` over its first epoch, to 1 % at its end."""
     return keras.optimizers.schedules.CosineDecay(
         0.0,
         max(1, epochs - 1) * steps,  # Keras counts from the end of the rise
