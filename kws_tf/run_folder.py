@@ -45,36 +45,21 @@ def read_json(path: Path):
         raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
 
 
+def _file(name: str, content: str) -> property:
+    return property(lambda run: run.path / name, doc=content)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run."""
 
     path: Path
 
-    @property
-    def settings_file(self) -> Path:
-        """All settings, JSON."""
-        return self.path / "settings.json"
-
-    @property
-    def front_end_file(self) -> Path:
-        """The front end with its normalisation, JSON."""
-        return self.path / "front_end.json"
-
-    @property
-    def history_file(self) -> Path:
-        """A row per epoch, JSON."""
-        return self.path / "history.json"
-
-    @property
-    def accuracy_file(self) -> Path:
-        """Accuracies measured on this run's models, JSON."""
-        return self.path / "accuracy.json"
-
-    @property
-    def model_file(self) -> Path:
-        """The converted model."""
-        return self.path / "model.tflite"
+    settings_file = _file("settings.json", "All settings, JSON.")
+    front_end_file = _file("front_end.json", "The front end with its normalisation, JSON.")
+    history_file = _file("history.json", "A row per epoch, JSON.")
+    accuracy_file = _file("accuracy.json", "Accuracies measured on this run's models, JSON.")
+    model_file = _file("model.tflite", "The converted model.")
 
     def weights_file(self, phase: str) -> Path:
         """Best weights of a phase, ``float`` or ``quantized``, HDF5."""

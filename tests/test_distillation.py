@@ -207,7 +207,7 @@ def test_a_student_learns_the_teachers_posteriors(teacher, tones, tmp_path, monk
 
         return targets
 
-    monkeypatch.setattr(loop, "smoothed_targets", spy)
+    monkeypatch.setattr(distillation, "smoothed_targets", spy)
     options = {"teacher": (str(teacher.path),), "soft_target_epochs": 1, "quantized_epochs": 0}
     train(tmp_path / "run", tones, float_epochs=2, **options)
     assert len({features.tobytes() for features, _ in met}) < len(met)  # the first epoch again

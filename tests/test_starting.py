@@ -19,7 +19,7 @@ from kws_tf.models import spotter
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder
 from kws_tf.training import loop, pretraining, starting, step
-from kws_tf.training.checkpoint import EpochRecord
+from kws_tf.training.callbacks import EpochRecord
 
 
 def train(folder, audio, data=DATA, **changes):

@@ -1,12 +1,12 @@
 """Conditions that a model is measured under: noise at a ratio, noise alone, shifts in time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kws_tf.audio import reader
+from kws_tf.audio import reader, speech_commands
 from kws_tf.errors import KwsError
 
 Samples = Callable[[np.ndarray], np.ndarray]
@@ -73,44 +73,13 @@ def excerpts(path: Path, recording: np.ndarray, places: np.ndarray, length: int)
     return lambda chosen: recording[starts[chosen, None] + np.arange(length)]
 
 
-class Noises(NamedTuple):
-    """Stretches of noise recordings, by the recordings' names.
-
-    Attributes:
-        under_words: For each example one, to be added.
-        alone: To be classified without a word, with their amplitudes, float32 [stretches, 1].
-    """
-
-    under_words: dict[str, Samples]
-    alone: dict[str, tuple[Samples, np.ndarray]]
-
-
-def load_noises(
-    paths: Iterable[Path],
-    rate: int,
-    length: int,
-    mix_down: bool,
-    examples: tuple[int, np.random.Generator],
-    alone: tuple[int, np.random.Generator],
-) -> Noises:
-    """Reads noise recordings and draws stretches of each.
-
-    ``examples`` and ``alone`` are the numbers of stretches under words and without words, and what
-    draws them.
-    """
-    (under_words, rng), (count, alone_rng) = examples, alone
-    noises, paths = Noises({}, {}), list(paths)
+def recordings(folder: Path, rate: int, mix_down: bool) -> Iterator[tuple[str, Path, np.ndarray]]:
+    """Yields name, path and samples, float32, of each noise recording in a folder."""
+    paths = speech_commands.noise_files(folder)
     stems = [path.stem for path in paths]
     for path in paths:
-        recording = reader.load(path, rate, mix_down)
         name = path.stem if stems.count(path.stem) == 1 else path.name
-        if under_words:
-            places = rng.random(under_words)
-            noises.under_words[name] = excerpts(path, recording, places, length)
-        if count:
-            cut = excerpts(path, recording, alone_rng.random(count), length)
-            noises.alone[name] = cut, alone_rng.random((count, 1), np.float32)
-    return noises
+        yield name, path, reader.load(path, rate, mix_down)
 
 
 def clean(samples: Samples, labels: np.ndarray) -> Condition:

@@ -110,27 +110,26 @@ def _conditions(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> li
     spoken = np.array(classes)[labels] != SILENCE
     alone = plan.alone if SILENCE in classes else 0
     alone_rng = np.random.default_rng([plan.seed, 1])  # its own, so that it changes nothing else
-    under_words = len(files) if plan.snrs_db else 0
-    noises = conditions.load_noises(
-        speech_commands.noise_files(noise_dir) if under_words or alone else (),
-        rate,
-        length,
-        plan.mix_down,
-        (under_words, rng),
-        (alone, alone_rng),
-    )
+    noises, without_words = {}, {}
+    if plan.snrs_db or alone:
+        for name, *recording in conditions.recordings(noise_dir, rate, plan.mix_down):
+            if plan.snrs_db:
+                noises[name] = conditions.excerpts(*recording, rng.random(len(files)), length)
+            if alone:
+                cut = conditions.excerpts(*recording, alone_rng.random(alone), length)
+                without_words[name] = cut, alone_rng.random((alone, 1), np.float32)
     stored = read_samples(paths, front_end, plan.mix_down, "decoding the test set")
 
     def samples(chosen):
         return stored[chosen] / np.float32(32768)
 
     wanted = [conditions.clean(samples, labels)]
-    if noises.under_words:
+    if noises:
         power = _speech_power(samples, paths, spoken, rate)
         task = (samples, power, np.flatnonzero(spoken), labels)
-        for name, noise in noises.under_words.items():
+        for name, noise in noises.items():
             wanted += [conditions.noisy(name, noise, snr, *task) for snr in plan.snrs_db]
-    for name, (noise, amplitudes) in noises.alone.items():
+    for name, (noise, amplitudes) in without_words.items():
         wanted.append(conditions.noise_alone(name, noise, amplitudes, classes.index(SILENCE)))
     wanted += [conditions.shifted(ms, n, samples, labels) for ms, n in offsets.items()]
     return wanted

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures
@@ -48,7 +49,6 @@ def decide(run: RunFolder, model, examples: LabelledFeatures) -> Decisions:
     else:
         name = "fake-quant Keras"
         (logits,) = compute(model, examples.features)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        posteriors = exponentials / exponentials.sum(axis=1, keepdims=True)
+        posteriors = softmax(logits, axis=1)
     counted = metrics.measure(metrics.decisions(posteriors), examples.labels, run.labels())
     return Decisions(name, examples, posteriors, counted)
