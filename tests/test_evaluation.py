@@ -21,7 +21,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.data import pipeline, records, sources
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import confusion_plot, labelled, metrics
+from kws_tf.evaluation import labelled, metrics, results
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.models.building import build_model
@@ -174,7 +174,7 @@ def test_the_first_of_equal_scores_decides():
 
 def test_plot_of_the_confusion_matrix(tmp_path):
     m = metrics.measure(np.array([0, 1, 1]), np.array([0, 1, 0]), ("a", "b"))
-    confusion_plot.save(m, tmp_path / "a.png", "title")
+    results.save_plot(m, tmp_path / "a.png", "title")
     image = tf.io.decode_png((tmp_path / "a.png").read_bytes(), 3).numpy()
     assert min(image.shape[:2]) > 200
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3

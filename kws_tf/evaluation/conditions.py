@@ -14,24 +14,14 @@ Samples = Callable[[np.ndarray], np.ndarray]
 
 
 class Condition(NamedTuple):
-    """What the model is given, and what would be right.
+    """What the model is given, and what would be right."""
 
-    Attributes:
-        name: ``clean``, ``noise``, ``noise alone`` or ``shift``.
-        noise: Name of the recording, if there is one.
-        snr_db: Signal-to-noise ratio, dB, if there is noise.
-        shift_ms: Time shift, ms; positive is later.
-        chosen: int [n], positions of the examples.
-        truth: int [n], the right classes.
-        samples: Makes them.
-    """
-
-    name: str
-    noise: str | None
-    snr_db: float | None
-    shift_ms: float
-    chosen: np.ndarray
-    truth: np.ndarray
+    name: str  # ``clean``, ``noise``, ``noise alone`` or ``shift``
+    noise: str | None  # name of the recording
+    snr_db: float | None  # signal-to-noise ratio, dB
+    shift_ms: float  # positive is later
+    chosen: np.ndarray  # int [n], positions of the examples
+    truth: np.ndarray  # int [n], the right classes
     samples: Samples
 
 

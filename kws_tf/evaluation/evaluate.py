@@ -34,17 +34,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out.
+    """What came out."""
 
-    Attributes:
-        key: Name of runtime, variant and split, such as ``tflite`` or ``tflm-validation``.
-        metrics: The decisions counted.
-        details: What ran on what, and what it took; JSON-ready.
-    """
-
-    key: str
+    key: str  # runtime, variant and split, such as ``tflm-validation``
     metrics: Metrics
-    details: dict
+    details: dict  # what ran on what, and what it took; JSON-ready
 
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary."""

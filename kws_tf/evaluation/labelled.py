@@ -21,23 +21,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class LabelledFeatures:
-    """Examples as a model takes them, with what they are.
+    """Examples as a model takes them, with what they are."""
 
-    Attributes:
-        features: float32 [examples, frames, features], normalised.
-        labels: int64 [examples], index into the class names.
-        names: Name of each example.
-        source: The folder they come from.
-        split: ``test``, ``validation`` or ``training``.
-        samples: int16 [examples, samples] that the features come from; ``None`` for a partition.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    names: Sequence[str]
-    source: str
-    split: str
-    samples: np.ndarray | None = None
+    features: np.ndarray  # float32 [examples, frames, features], normalised
+    labels: np.ndarray  # int64 [examples], index into the class names
+    names: Sequence[str]  # of each example
+    source: str  # the folder they come from
+    split: str  # ``test``, ``validation`` or ``training``
+    samples: np.ndarray | None = None  # int16 [examples, samples], of a test set
 
 
 def load(

@@ -47,23 +47,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure.
+    """What to measure."""
 
-    Attributes:
-        snrs_db: Signal-to-noise ratios, dB.
-        shifts_ms: Time shifts, ms.
-        alone: Stretches of each noise recording alone; none for a model without silence.
-        limit: Examples per class at most, drawn by the seed; 0 is all.
-        seed: Of that choice, and of the places in the noise recordings.
-        mix_down: Mix stereo files down instead of refusing them.
-    """
-
-    snrs_db: Sequence[float] = ()
-    shifts_ms: Sequence[float] = ()
-    alone: int = 0
-    limit: int = 0
-    seed: int = 0
-    mix_down: bool = False
+    snrs_db: Sequence[float] = ()  # signal-to-noise ratios, dB
+    shifts_ms: Sequence[float] = ()  # time shifts, ms
+    alone: int = 0  # stretches of each noise recording alone; none for a model without silence
+    limit: int = 0  # examples per class at most, drawn by the seed; 0 is all
+    seed: int = 0  # of that choice, and of the places in the noise recordings
+    mix_down: bool = False  # mix stereo files down instead of refusing them
 
 
 def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robustness:

@@ -8,24 +8,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """The decisions under one condition.
+    """The decisions under one condition."""
 
-    Attributes:
-        condition: ``clean``, ``clean words`` (without silence), ``noise``, ``noise alone`` or
-            ``shift``.
-        noise: Name of the recording, if there is one.
-        snr_db: Signal-to-noise ratio, dB, if there is noise.
-        shift_ms: Time shift, ms; positive is later.
-        n: Examples.
-        correct: Right decisions.
-    """
-
-    condition: str
-    noise: str | None
-    snr_db: float | None
-    shift_ms: float
-    n: int
-    correct: int
+    condition: str  # as of ``Condition``, or ``clean words``, without silence
+    noise: str | None  # name of the recording
+    snr_db: float | None  # signal-to-noise ratio, dB
+    shift_ms: float  # positive is later
+    n: int  # examples
+    correct: int  # right decisions
 
     @property
     def accuracy(self) -> float:

@@ -19,18 +19,14 @@ from kws_tf.tflite.trigger import Trigger
 class Spotted:
     """What was detected in a recording.
 
-    Attributes:
-        rows: Word, time of the decision from the recording's beginning in seconds, and score of
-            each detection. The word lies within the window that ends at that time.
-        seconds: Length of the recording.
-        window_ms: Length of the window.
-        trigger: What made detections of posteriors.
+    A row is a word, the time of its decision in seconds from the beginning, and its score. The word
+    lies within the window that ends at that time.
     """
 
     rows: tuple[tuple[str, float, float], ...]
-    seconds: float
-    window_ms: float
-    trigger: Trigger
+    seconds: float  # length of the recording
+    window_ms: float  # length of the window
+    trigger: Trigger  # what made detections of posteriors
 
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary."""

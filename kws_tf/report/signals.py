@@ -28,21 +28,13 @@ _WEIGHTS = ("cell/kernel", "cell/recurrent", "cell/bias", "classifier/kernel")
 
 @dataclass(frozen=True)
 class Signal:
-    """Values before a quantizer, and its range.
+    """Values before a quantizer, and its range."""
 
-    Attributes:
-        name: ``<layer>/<signal>``, as clips are named.
-        values: float32, flat.
-        limit: Largest magnitude that is let through: the clip, or the end of a fixed format.
-        step: Real value of one integer step.
-        has_clip: Whether ``limit`` is a clip rather than a fixed format's end.
-    """
-
-    name: str
-    values: np.ndarray
-    limit: float
-    step: float
-    has_clip: bool
+    name: str  # ``<layer>/<signal>``, as clips are named
+    values: np.ndarray  # float32, flat
+    limit: float  # largest magnitude let through: the clip, or the end of a fixed format
+    step: float  # real value of one integer step
+    has_clip: bool  # whether ``limit`` is a clip
 
     @property
     def is_weight(self) -> bool:

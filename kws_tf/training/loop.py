@@ -11,7 +11,6 @@ import tensorflow as tf
 from kws_tf.data import pipeline, sources
 from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
-from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
@@ -61,7 +60,11 @@ def train(
             if not history:
                 if not front_end.mean:
                     front_end = pipeline.fit_normalisation(partitions["training"], front_end)
-                history = _start(run, settings, data, augmentation, source, front_end)
+                other = open_run(settings.pretraining_run) if settings.pretraining_run else None
+                if other:
+                    pretraining.check(other, settings, data, augmentation, front_end)
+                run.start(settings, data, augmentation, source, front_end)
+                history = pretraining.take_over(other, run) if other else []
             for phase in _unfinished(settings, history):
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
@@ -97,24 +100,6 @@ def _history_to_resume(run: RunFolder, *settings) -> list[dict]:
             "another --run-dir"
         )
     return run.history()
-
-
-def _start(
-    run: RunFolder,
-    settings: TrainSettings,
-    data: DataSettings,
-    augmentation: Augmentation,
-    source: Path,
-    front_end: FrontEnd,
-) -> list[dict]:
-    """Writes a new run's settings, takes over another's pretraining; returns the history."""
-    if not settings.pretraining_run:
-        run.start(settings, data, augmentation, source, front_end)
-        return []
-    other = open_run(settings.pretraining_run)
-    pretraining.check(other, settings, data, augmentation, front_end)
-    run.start(settings, data, augmentation, source, front_end)
-    return pretraining.take_over(other, run)
 
 
 def _fit_phase(
