@@ -132,7 +132,7 @@ def batches_of(settings, data, shape, classes: int, sources, options) -> dict:
     import tensorflow as tf
 
     from kws_tf.data import pipeline
-    from kws_tf.training.targets import smoothed_targets
+    from kws_tf.training.distillation import smoothed_targets
 
     augmentation = presets.settings(Augmentation, options.preset)
     batches = {

@@ -12,24 +12,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Makes a file appear at once: the old one stays until the new one is whole.
 
-    Args:
-        path: The file.
-
-    Yields:
-        Where to write meanwhile: beside it, with the same ending.
-
-    Raises:
-        OSError: If it cannot be written; with the file's name, also where the disk is full.
-
-    Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp(), "words.txt")
-        >>> with replacing(file) as unfinished:
-        ...     _ = unfinished.write_text("yes, no", encoding="utf-8")
-        ...     print(file.exists(), unfinished.suffix)
-        False .txt
-        >>> file.read_text(encoding="utf-8")
-        'yes, no'
+    Yields where to write meanwhile: beside it, with the same ending. An OSError has the file's
+    name, also where the disk is full.
     """
     path = Path(path)
     is_special = path.exists() and not path.is_file()  # a device or a pipe stays what it is
@@ -55,14 +39,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         unfinished.write_bytes(content)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes text at once, as UTF-8; raises as ``replacing``."""
-    write_bytes(path, text.encode())
-
-
 def write_json(path: Path, values) -> None:
     """Writes JSON at once, indented, with a final newline; raises as ``replacing``."""
-    write_text(path, json.dumps(values, indent=1) + "\n")
+    write_bytes(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def folder_digest(folder: Path) -> str:

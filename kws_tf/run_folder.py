@@ -45,36 +45,21 @@ def read_json(path: Path):
         raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
 
 
+def _file(name: str, content: str) -> property:
+    return property(lambda run: run.path / name, doc=content)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run."""
 
     path: Path
 
-    @property
-    def settings_file(self) -> Path:
-        """All settings, JSON."""
-        return self.path / "settings.json"
-
-    @property
-    def front_end_file(self) -> Path:
-        """The front end with its normalisation, JSON."""
-        return self.path / "front_end.json"
-
-    @property
-    def history_file(self) -> Path:
-        """A row per epoch, JSON."""
-        return self.path / "history.json"
-
-    @property
-    def accuracy_file(self) -> Path:
-        """Accuracies measured on this run's models, JSON."""
-        return self.path / "accuracy.json"
-
-    @property
-    def model_file(self) -> Path:
-        """The converted model."""
-        return self.path / "model.tflite"
+    settings_file = _file("settings.json", "All settings, JSON.")
+    front_end_file = _file("front_end.json", "The front end with its normalisation, JSON.")
+    history_file = _file("history.json", "A row per epoch, JSON.")
+    accuracy_file = _file("accuracy.json", "Accuracies measured on this run's models, JSON.")
+    model_file = _file("model.tflite", "The converted model.")
 
     def weights_file(self, phase: str) -> Path:
         """Best weights of a phase, ``float`` or ``quantized``, HDF5."""
@@ -90,9 +75,6 @@ class RunFolder:
         """Makes the folder, and keeps other processes from training into it meanwhile.
 
         A folder in which nothing was left is removed again.
-
-        Raises:
-            KwsError: If the folder cannot be made, or another process trains into it.
         """
         lock = self.path / ".lock"
         try:
@@ -154,9 +136,6 @@ class RunFolder:
 
         A data folder that has moved is recognised by the names and sizes of its files, other runs
         by their names, and their new places noted.
-
-        Raises:
-            KwsError: If version 0.1 began the run with a setting that there is no more.
         """
         saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
         if saved != (by_name(train), data, augmentation):
@@ -242,11 +221,7 @@ class RunFolder:
         return {key.replace("micro", "tflm"): value for key, value in entries.items()}
 
     def load_model(self, phase: str = "quantized"):
-        """Loads the float or the quantized Keras model with its best weights.
-
-        Raises:
-            KwsError: If the run is unfinished or the weights are of another shape.
-        """
+        """Loads the float or the quantized Keras model with its best weights."""
         from kws_tf.models.building import build_model, load_weights
 
         settings, front_end = self.train_settings(), self.front_end()

@@ -44,7 +44,7 @@ def tones(tmp_path_factory):
 @pytest.fixture(scope="session")
 def weights_at_epoch_ends():
     """Every epoch's weights by (phase, epoch), of all runs, the last one's over the others'."""
-    from kws_tf.training.checkpoint import EpochRecord
+    from kws_tf.training.callbacks import EpochRecord
 
     weights, end = {}, EpochRecord.on_epoch_end
 

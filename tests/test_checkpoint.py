@@ -13,8 +13,8 @@ from kws_tf.errors import KwsError
 from kws_tf.models import spotter
 from kws_tf.models.building import load_weights, save_weights
 from kws_tf.run_folder import RunFolder
-from kws_tf.training import checkpoint, loop, step
-from kws_tf.training.checkpoint import EpochRecord
+from kws_tf.training import callbacks, loop, step
+from kws_tf.training.callbacks import EpochRecord
 
 
 def train(folder, audio):
@@ -71,14 +71,14 @@ def stopped_in_epoch(patch, phase, epoch):
 
 def stopped_before_history(patch, phase, epoch):
     """Ctrl-C when an epoch's weights and checkpoint are written, its row is not."""
-    write = checkpoint.write_json
+    write = callbacks.write_json
 
     def stop(path, history):
         if (history[-1]["phase"], history[-1]["epoch"]) == (phase, epoch):
             raise KeyboardInterrupt
         write(path, history)
 
-    patch.setattr(checkpoint, "write_json", stop)
+    patch.setattr(callbacks, "write_json", stop)
 
 
 def test_interrupted_run_ends_as_an_uninterrupted_one(

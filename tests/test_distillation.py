@@ -16,7 +16,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models import teacher as teacher_network
 from kws_tf.run_folder import RunFolder
 from kws_tf.training import distillation, loop
-from kws_tf.training.targets import smoothed_targets
+from kws_tf.training.distillation import smoothed_targets
 
 FRAMES, STEPS, BATCH, CLASSES = 24, 2, 3, 4
 FLOAT_ONLY = {"float_epochs": 1, "quantized_epochs": 0}
@@ -207,7 +207,7 @@ def test_a_student_learns_the_teachers_posteriors(teacher, tones, tmp_path, monk
 
         return targets
 
-    monkeypatch.setattr(loop, "smoothed_targets", spy)
+    monkeypatch.setattr(distillation, "smoothed_targets", spy)
     options = {"teacher": (str(teacher.path),), "soft_target_epochs": 1, "quantized_epochs": 0}
     train(tmp_path / "run", tones, float_epochs=2, **options)
     assert len({features.tobytes() for features, _ in met}) < len(met)  # the first epoch again

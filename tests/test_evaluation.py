@@ -21,7 +21,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from kws_tf.data import pipeline, records, sources
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import confusion_plot, labelled, metrics
+from kws_tf.evaluation import labelled, metrics, results
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.models.building import build_model
@@ -32,7 +32,8 @@ from kws_tf.tflite import formats, interpreter, tflm
 from kws_tf.tflite import model as tflite_model
 from kws_tf.tflite.manifest import Manifest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[1]
+SCRIPTS, EXPERIMENTS = ROOT / "scripts", ROOT / "experiments"
 WORDS = ("up", "down")
 LABELS = ("_silence_", "_unknown_", *WORDS)
 TASK = DataSettings(words=WORDS)
@@ -173,7 +174,7 @@ def test_the_first_of_equal_scores_decides():
 
 def test_plot_of_the_confusion_matrix(tmp_path):
     m = metrics.measure(np.array([0, 1, 1]), np.array([0, 1, 0]), ("a", "b"))
-    confusion_plot.save(m, tmp_path / "a.png", "title")
+    results.save_plot(m, tmp_path / "a.png", "title")
     image = tf.io.decode_png((tmp_path / "a.png").read_bytes(), 3).numpy()
     assert min(image.shape[:2]) > 200
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
@@ -368,7 +369,7 @@ def test_a_run_collects_its_accuracies(evaluate, run, test_set, record_dir):
 
 def test_an_evaluated_run_is_published(evaluate, capsys, run, test_set, tmp_path):
     save_model(run.path)
-    publish = (SCRIPTS / "publish_model.py", run.path, "mine", "--test-dir", test_set)
+    publish = (EXPERIMENTS / "publish_model.py", run.path, "mine", "--test-dir", test_set)
     assert evaluate(run.path, "--test-dir", test_set)[0] == 0
     assert_one_sentence(run_main(*publish), capsys.readouterr().err, "--runtime tflm")
     assert evaluate(run.path, "--test-dir", test_set, "--runtime", "tflm")[0] == 0

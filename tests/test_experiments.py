@@ -10,22 +10,19 @@ import sys
 import time
 from pathlib import Path
 
+import plan
 import pytest
+import runner
+import tables
 from running import run_main
 from tiny_run import make_audio
 
+from kws_tf.errors import KwsError
+from kws_tf.run_folder import by_name, open_run
+from kws_tf.settings import as_json
+
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS, DOCS = ROOT / "experiments", ROOT / "docs"
-sys.path.insert(0, str(EXPERIMENTS))
-
-import plan  # noqa: E402
-import runner  # noqa: E402
-import tables  # noqa: E402
-
-from kws_tf.errors import KwsError  # noqa: E402
-from kws_tf.run_folder import by_name, open_run  # noqa: E402
-from kws_tf.settings import as_json  # noqa: E402
-
 EVERY = plan.experiments()
 KEPT = sorted((EXPERIMENTS / "results").glob("*.json"))
 COMMITTED = sorted(path for folder in plan.COMMITTED for path in folder.glob("*/settings.json"))

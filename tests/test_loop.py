@@ -9,9 +9,10 @@ import tensorflow as tf
 from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS
 
 from kws_tf import run_folder
+from kws_tf.cli.train import print_summary
 from kws_tf.data import pipeline, sources
 from kws_tf.errors import KwsError
-from kws_tf.training import loop, summary
+from kws_tf.training import loop
 
 
 def train(folder, audio, **changes):
@@ -68,7 +69,7 @@ def test_tensorboard_has_the_curves_of_both_phases(finished):
 
 
 def test_summary_names_the_best_epochs(finished, capsys):
-    summary.print_summary(finished.run)
+    print_summary(finished.run)
     lines = capsys.readouterr().out.splitlines()
     for phase in ("float", "quantized"):
         accuracies = [r["val_accuracy"] for r in finished.run.history() if r["phase"] == phase]

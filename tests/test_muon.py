@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from kws_tf.training.muon import Muon, orthogonalised
+from kws_tf.training.optimizer import Muon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(40, 472), (118, 472), (64, 16)])

@@ -6,8 +6,7 @@ import pytest
 import tf_keras as keras
 from tiny_run import TRAIN
 
-from kws_tf.training.muon import Muon
-from kws_tf.training.optimizer import learning_rates, optimizer
+from kws_tf.training.optimizer import Muon, learning_rates, optimizer
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 40])

@@ -6,9 +6,9 @@ import re
 import shutil
 
 import pytest
+from publish_run import publish_run
 from tiny_run import AUGMENTATION, DATA, TRAIN, WORDS
 
-from kws_tf.deployment.publish import publish_run
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from publish_run import publish_run
 from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, untrained_run
 
 from kws_tf.data import sources
 from kws_tf.data.pipeline import fit_normalisation
-from kws_tf.deployment.publish import publish_run
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import front_end as named_front_end
@@ -19,7 +19,7 @@ from kws_tf.models import spotter
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder
 from kws_tf.training import loop, pretraining, starting, step
-from kws_tf.training.checkpoint import EpochRecord
+from kws_tf.training.callbacks import EpochRecord
 
 
 def train(folder, audio, data=DATA, **changes):

@@ -9,8 +9,15 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from kws_tf.errors import KwsError
+
+DIR, FILE = {"type": Path, "metavar": "DIR"}, {"type": Path, "metavar": "FILE"}
+"""What options for a folder, or a file, have in common."""
+MIX_DOWN = {"action": "store_true", "help": "mix stereo files down instead of refusing them"}
+WINDOW_MS = {"type": float, "default": 1000.0, "metavar": "X"}
+"""What the options ``--mix-down`` and ``--window-ms`` have in common."""
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -38,11 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Returns an argument parser in the project's style.
-
-    Args:
-        description: What the command does, usually its module's docstring.
-    """
+    """Returns an argument parser in the project's style."""
     words = _program()
     prog = " ".join(words) if words[0] == PROGRAM else os.path.basename(words[-1])
     return _Parser(prog=prog, description=description, formatter_class=HelpFormatter)

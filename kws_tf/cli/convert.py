@@ -13,9 +13,7 @@ from kws_tf.errors import KwsError
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("run", type=Path, help="a run folder whose training is finished")
-    parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="the model (default: RUN/model.tflite)"
-    )
+    parser.add_argument("-o", "--out", **command.FILE, help="the model (default: RUN/model.tflite)")
     options = parser.parse_args()
     if options.out and options.out.suffix != ".tflite":
         raise KwsError(

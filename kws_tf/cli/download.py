@@ -12,7 +12,7 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument(
-        "--data-dir", type=Path, default=Path("data"), metavar="DIR", help="folder to put them in"
+        "--data-dir", **command.DIR, default=Path("data"), help="folder to put them in"
     )
     options = parser.parse_args()
     print(f"training data in {fetch(SPEECH_COMMANDS, options.data_dir)}")

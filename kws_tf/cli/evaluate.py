@@ -39,14 +39,12 @@ def _parser():
     data = parser.add_mutually_exclusive_group()
     data.add_argument(
         "--test-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="a test set of audio, one folder per class (default: the one beside a run's data)",
     )
     data.add_argument(
         "--data-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="log-mel records, or audio in the Speech Commands layout, to take --partition of",
     )
     parser.add_argument(
@@ -75,17 +73,14 @@ def _parser():
         default="quantized",
         help="which model of the run, with --runtime keras",
     )
-    parser.add_argument(
-        "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
-    )
+    parser.add_argument("--mix-down", **command.MIX_DOWN)
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="folder for JSON and PNG (default: the run folder; none for a model in no run)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="a further file for the JSON")
+    parser.add_argument("--json", **command.FILE, help="a further file for the JSON")
     return parser
 
 

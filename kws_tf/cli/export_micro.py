@@ -12,12 +12,11 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the folder")
+    parser.add_argument("-o", "--out", **command.DIR, required=True, help="the folder")
     parser.add_argument(
         "--examples",
-        type=Path,
+        **command.FILE,
         nargs="+",
-        metavar="FILE",
         help="recordings for the golden vectors (default: generated signals)",
     )
     options = parser.parse_args()

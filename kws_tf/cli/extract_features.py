@@ -15,17 +15,13 @@ from kws_tf.settings import DataSettings
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="folder of audio")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="record folder to make"
-    )
+    parser.add_argument("-o", "--out", **command.DIR, required=True, help="record folder to make")
     parser.add_argument(
         "--front-end", default="logmel40", metavar="NAME", help=f"one of {', '.join(FRONT_ENDS)}"
     )
     parser.add_argument(
         "--window-ms",
-        type=float,
-        default=1000.0,
-        metavar="X",
+        **command.WINDOW_MS,
         help="length of an example, ms; as --window-ms of train.py",
     )
     parser.add_argument(
@@ -36,9 +32,7 @@ def main() -> None:
         metavar="LIST",
         help="words to extract, keywords and others, separated by commas (default: every word)",
     )
-    parser.add_argument(
-        "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
-    )
+    parser.add_argument("--mix-down", **command.MIX_DOWN)
     options = parser.parse_args()
     # Checked as train.py does.
     task = DataSettings(front_end=options.front_end, window_ms=options.window_ms)

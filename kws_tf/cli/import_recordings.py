@@ -14,24 +14,16 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("source", type=Path, metavar="IN", help="the folder of recordings")
+    parser.add_argument("-o", "--out", **command.DIR, required=True, help="folder to write")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
-    )
-    parser.add_argument(
-        "--window-ms",
-        type=float,
-        default=1000,
-        metavar="X",
-        help="length of an example, ms, up to 2000",
+        "--window-ms", **command.WINDOW_MS, help="length of an example, ms, up to 2000"
     )
     parser.add_argument(
         "--keep-doubtful",
         action="store_true",
         help="also import what is too short, too long or of a wrong word count",
     )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="a file to write the report to, too"
-    )
+    parser.add_argument("--json", **command.FILE, help="a file to write the report to, too")
     options = parser.parse_args()
 
     from kws_tf import files

@@ -4,8 +4,6 @@ Prompts for one word after the other, checks each take, and lets you repeat it. 
 goes on with what is missing. Needs: pip install sounddevice.
 """
 
-from pathlib import Path
-
 from kws_tf.cli import command
 
 
@@ -15,16 +13,10 @@ def main() -> None:
         "--words", required=True, metavar="LIST", help="what to say, separated by commas"
     )
     parser.add_argument("--speaker", required=True, metavar="NAME", help="who speaks")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="data folder to write to"
-    )
+    parser.add_argument("-o", "--out", **command.DIR, required=True, help="data folder to write to")
     parser.add_argument("--count", type=int, default=5, metavar="N", help="takes of each word")
     parser.add_argument(
-        "--window-ms",
-        type=float,
-        default=1000,
-        metavar="X",
-        help="length of an example, ms, up to 2000",
+        "--window-ms", **command.WINDOW_MS, help="length of an example, ms, up to 2000"
     )
     options = parser.parse_args()
 

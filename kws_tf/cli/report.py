@@ -13,22 +13,16 @@ from kws_tf.cli import command
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("run", type=Path, help="a run folder whose training is finished")
-    parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="the page (default: RUN/report.html)"
-    )
+    parser.add_argument("-o", "--out", **command.FILE, help="the page (default: RUN/report.html)")
     data = parser.add_mutually_exclusive_group()
     data.add_argument(
         "--test-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="test set to show decisions on, one folder per class (default: the validation set is "
         "used)",
     )
     data.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="data of the validation set (default: the run's own)",
+        "--data-dir", **command.DIR, help="data of the validation set (default: the run's own)"
     )
     parser.add_argument(
         "--examples", type=int, default=5000, metavar="N", help="largest number that is run"

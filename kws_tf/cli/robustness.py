@@ -27,12 +27,7 @@ def main() -> None:
 
     subject = evaluate.open_subject(options.model, "tflite", "quantized")
     plan = robustness.Plan(
-        options.snrs,
-        options.shifts,
-        options.alone,
-        options.limit,
-        options.seed,
-        options.mix_down,
+        options.snrs, options.shifts, options.alone, options.limit, options.seed, options.mix_down
     )
     result = robustness.measure(subject.model, options.test_dir, options.noise_dir, plan)
     print(result.text())
@@ -46,17 +41,12 @@ def _parser():
     parser = command.parser(__doc__)
     parser.add_argument("model", type=Path, help="a .tflite beside its manifest, or a run folder")
     parser.add_argument(
-        "--test-dir",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="a test set of audio, one folder per class",
+        "--test-dir", **command.DIR, required=True, help="a test set of audio, one folder per class"
     )
     parser.add_argument(
         "--noise-dir",
-        type=Path,
+        **command.DIR,
         required=True,
-        metavar="DIR",
         help="noise recordings, or a folder with _background_noise_ in it or beside it",
     )
     for name, unit, default, text in (
@@ -71,11 +61,9 @@ def _parser():
         ("--seed", 0, "seed of that choice and of the noise"),
     ):
         parser.add_argument(name, type=int, default=default, metavar="N", help=text)
-    parser.add_argument(
-        "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them, .png or .svg")
+    parser.add_argument("--mix-down", **command.MIX_DOWN)
+    parser.add_argument("--json", **command.FILE, help="write all figures as JSON")
+    parser.add_argument("--plot", **command.FILE, help="draw them, .png or .svg")
     return parser
 
 

@@ -22,12 +22,8 @@ def main() -> None:
         ("refractory-ms", float, "time after a detection without another, ms"),
     ):
         parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the manifest's)")
-    parser.add_argument(
-        "--mix-down", action="store_true", help="mix stereo files down instead of refusing them"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="a file to write the detections to"
-    )
+    parser.add_argument("--mix-down", **command.MIX_DOWN)
+    parser.add_argument("--json", **command.FILE, help="a file to write the detections to")
     options = vars(parser.parse_args())
 
     from kws_tf.evaluation.spotting import spot

@@ -31,8 +31,7 @@ def parser():
     common = groups[COMMON]
     common.add_argument(
         "--data-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="log-mel records, or audio in the Speech Commands layout (one folder a word); "
         "without it speech is synthesised",
     )
@@ -41,9 +40,7 @@ def parser():
         action="store_true",
         help="fetch Speech Commands v0.02 and its test set (2.5 GB) into --data-dir, or data/",
     )
-    common.add_argument(
-        "--run-dir", type=Path, metavar="DIR", default=Path("runs/run"), help="the run folder"
-    )
+    common.add_argument("--run-dir", **command.DIR, default=Path("runs/run"), help="the run folder")
     common.add_argument(
         "--preset",
         choices=tuple(presets.PRESETS),
@@ -77,12 +74,12 @@ def main() -> None:
         for settings_class, some in values.items()
     )
 
-    from kws_tf.training import loop, summary
+    from kws_tf.training import loop
 
     # Keras takes every Linux process for a terminal and draws its bar into log files.
     verbose = 1 if sys.stdout.isatty() else 2
     run = loop.train(options.run_dir, source.folder, train, data, augmentation, verbose)
-    summary.print_summary(run)
+    print_summary(run)
     if source.synthetic and train.quantized_epochs and train.profile == "tflite":
         from kws_tf.evaluation.summary import convert_and_measure
 
@@ -92,3 +89,19 @@ def main() -> None:
 def _text(values: dict) -> str:
     shown = {k: ",".join(v) if isinstance(v, tuple) else v for k, v in values.items()}
     return ", ".join(f"{name} {value}" for name, value in shown.items()) or "the defaults"
+
+
+def print_summary(run) -> None:
+    """Prints the best epoch of each phase, by validation accuracy."""
+    history = run.history()
+    print(f"\n{'phase':<10} {'epochs':>6} {'best epoch':>10} {'validation':>10} {'minutes':>8}")
+    for phase in ("float", "quantized"):
+        rows = [row for row in history if row["phase"] == phase]
+        if rows:
+            best = max(rows, key=lambda row: row["val_accuracy"])
+            minutes = sum(row["seconds"] for row in rows) / 60
+            print(
+                f"{phase:<10} {len(rows):>6} {best['epoch'] + 1:>10} "
+                f"{100 * best['val_accuracy']:>8.2f} % {minutes:>8.1f}"
+            )
+    print(f"run folder: {run.path}")

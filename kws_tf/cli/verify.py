@@ -15,20 +15,18 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="a run folder with its model converted")
     parser.add_argument(
         "--test-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="test set, one folder per class (default: the validation set is used)",
     )
     parser.add_argument(
         "--data-dir",
-        type=Path,
-        metavar="DIR",
+        **command.DIR,
         help="training data, for the post-training-quantization baseline and the validation set "
         "(default: the run's own)",
     )
     parser.add_argument("--no-baseline", action="store_true", help="leave the baseline out")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="where to write it (default: RUN/verify.json)"
+        "--json", **command.FILE, help="where to write it (default: RUN/verify.json)"
     )
     options = parser.parse_args()
     check_targets(options.json)

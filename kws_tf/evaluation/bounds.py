@@ -29,12 +29,7 @@ class Check:
 
 
 def file_checks(graph: g.Graph, wanted: IntegerParameters) -> list[Check]:
-    """Compares the file's scales with the clips' to the last bit of float32, and all integers.
-
-    Args:
-        graph: Of the model file.
-        wanted: What the Keras model's layers give.
-    """
+    """Compares the file's scales with the clips' to the last bit of float32, and all integers."""
     lstm, dense = graph.lstm, graph.dense
     scales = [
         (lstm.inputs[g.INPUT], wanted.input_scale),
@@ -77,42 +72,29 @@ def exactness_checks(outcomes: Outcomes) -> list[Check]:
         text = f"bit-exact NumPy equals {name} on all values ({100 * equal:.4g} %)"
         checks += [Check(text, equal == 1), *_simulation_checks(outcomes, runtime, name, ran)]
     equal = float(np.mean(outcomes.tflm.decisions == outcomes.tflite["default"].decisions))
-    text = f"TFLite Micro decides as TFLite on at least {100 * RUNTIMES_EQUAL:g} % of examples"
-    checks.append(Check(f"{text} ({100 * equal:.2f} %)", equal >= RUNTIMES_EQUAL))
-    return checks
+    runtimes = "TFLite Micro decides as TFLite on"
+    return [*checks, _at_least(runtimes, RUNTIMES_EQUAL, "of examples", equal)]
 
 
 def _simulation_checks(outcomes: Outcomes, runtime: str, name: str, ran: Outcome) -> list[Check]:
-    pair = compare(outcomes.in_double[runtime], ran)
-    hidden, decisions = pair["hidden"], pair["decisions"]
+    pair, layer = compare(outcomes.in_double[runtime], ran), f"layer against {name}:"
+    off, share, decisions = pair["hidden"]["max"], pair["hidden"]["equal"], pair["decisions"]
     return [
-        Check(
-            f"layer against {name}: hidden state at most 1 LSB off ({hidden['max']})",
-            hidden["max"] <= 1,
-        ),
-        Check(
-            f"layer against {name}: at least {100 * HIDDEN_EQUAL:g} % of hidden values equal "
-            f"({100 * hidden['equal']:.2f} %)",
-            hidden["equal"] >= HIDDEN_EQUAL,
-        ),
-        Check(
-            f"layer against {name}: at least {100 * DECISIONS_EQUAL:g} % of decisions equal "
-            f"({100 * decisions:.2f} %)",
-            decisions >= DECISIONS_EQUAL,
-        ),
+        Check(f"{layer} hidden state at most 1 LSB off ({off})", off <= 1),
+        _at_least(layer, HIDDEN_EQUAL, "of hidden values equal", share),
+        _at_least(layer, DECISIONS_EQUAL, "of decisions equal", decisions),
     ]
+
+
+def _at_least(subject: str, least: float, of_what: str, share: float) -> Check:
+    text = f"{subject} at least {100 * least:g} % {of_what} ({100 * share:.2f} %)"
+    return Check(text, share >= least)
 
 
 def accuracy_checks(
     outcomes: Outcomes, float_outcomes: Sequence[Outcome], labels: np.ndarray
 ) -> list[Check]:
-    """Compares accuracies along the way from float Keras to TFLite Micro.
-
-    Args:
-        outcomes: Of the quantized model.
-        float_outcomes: The float model's, first, or none.
-        labels: int [examples], the true classes.
-    """
+    """Compares accuracies along the way from float Keras, where there is one, to TFLite Micro."""
 
     def points(outcome):
         return 100 * float(np.mean(outcome.decisions == labels))

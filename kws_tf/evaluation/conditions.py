@@ -1,12 +1,12 @@
 """Conditions that a model is measured under: noise at a ratio, noise alone, shifts in time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from kws_tf.audio import reader
+from kws_tf.audio import reader, speech_commands
 from kws_tf.errors import KwsError
 
 Samples = Callable[[np.ndarray], np.ndarray]
@@ -14,38 +14,22 @@ Samples = Callable[[np.ndarray], np.ndarray]
 
 
 class Condition(NamedTuple):
-    """What the model is given, and what would be right.
+    """What the model is given, and what would be right."""
 
-    Attributes:
-        name: ``clean``, ``noise``, ``noise alone`` or ``shift``.
-        noise: Name of the recording; ``None`` where there is none.
-        snr_db: Signal-to-noise ratio, dB; ``None`` where there is none.
-        shift_ms: Time shift, ms; positive is later.
-        chosen: int [n], positions of the examples.
-        truth: int [n], the right classes.
-        samples: Makes them.
-    """
-
-    name: str
-    noise: str | None
-    snr_db: float | None
-    shift_ms: float
-    chosen: np.ndarray
-    truth: np.ndarray
+    name: str  # ``clean``, ``noise``, ``noise alone`` or ``shift``
+    noise: str | None  # name of the recording
+    snr_db: float | None  # signal-to-noise ratio, dB
+    shift_ms: float  # positive is later
+    chosen: np.ndarray  # int [n], positions of the examples
+    truth: np.ndarray  # int [n], the right classes
     samples: Samples
 
 
 def mix(samples: np.ndarray, noise: np.ndarray, speech_power, snr_db: float) -> np.ndarray:
-    """Adds noise at a signal-to-noise ratio.
+    """Adds noise to samples, both float32 [examples, samples], at a signal-to-noise ratio.
 
-    Args:
-        samples: float32 [examples, samples].
-        noise: float32 of the same shape, no row of zeros alone.
-        speech_power: float [examples], from ``levels.active_power``.
-        snr_db: The speech's active level over the noise's mean power, dB.
-
-    Returns:
-        float32 of the same shape; it may exceed [-1, 1].
+    The ratio is that of ``speech_power`` [examples], from ``levels.active_power``, to the noise's
+    mean power, which must not be 0. The sum may exceed [-1, 1].
     """
     noise_power = np.square(noise, dtype=np.float64).mean(1)
     gain = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
@@ -53,34 +37,16 @@ def mix(samples: np.ndarray, noise: np.ndarray, speech_power, snr_db: float) -> 
 
 
 def shift(samples: np.ndarray, offset: int) -> np.ndarray:
-    """Moves examples in time; zeros come in.
-
-    Args:
-        samples: [examples, samples].
-        offset: Samples; positive is later.
-
-    Returns:
-        The same shape and type.
-    """
-    moved = np.zeros_like(samples)
-    length = samples.shape[1]
-    moved[:, max(0, offset) : length + min(0, offset)] = samples[
-        :, max(0, -offset) : length - max(0, offset)
-    ]
+    """Moves examples by ``offset`` samples, later if positive; zeros come in."""
+    moved = np.roll(samples, offset, axis=1)
+    moved[:, slice(offset) if offset >= 0 else slice(offset, None)] = 0
     return moved
 
 
 def excerpts(path: Path, recording: np.ndarray, places: np.ndarray, length: int) -> Samples:
-    """Returns stretches of a recording.
+    """Returns stretches of a recording, float32 [samples]; a KwsError if it cannot be mixed.
 
-    Args:
-        path: Of the recording, for errors.
-        recording: float32 [samples].
-        places: float [examples] in [0, 1), where in the recording each example's noise begins.
-        length: Samples in an example.
-
-    Raises:
-        KwsError: If the recording is shorter than an example, or silent for as long as one.
+    ``places``, float [examples] in [0, 1), say where in the recording each stretch begins.
     """
     windows = len(recording) - length + 1
     if windows < 1:
@@ -97,52 +63,13 @@ def excerpts(path: Path, recording: np.ndarray, places: np.ndarray, length: int)
     return lambda chosen: recording[starts[chosen, None] + np.arange(length)]
 
 
-class Noises(NamedTuple):
-    """Stretches of noise recordings, by the recordings' names.
-
-    Attributes:
-        under_words: For each example one, to be added.
-        alone: To be classified without a word, with their amplitudes, float32 [stretches, 1].
-    """
-
-    under_words: dict[str, Samples]
-    alone: dict[str, tuple[Samples, np.ndarray]]
-
-
-def load_noises(
-    paths: Iterable[Path],
-    rate: int,
-    length: int,
-    mix_down: bool,
-    examples: tuple[int, np.random.Generator],
-    alone: tuple[int, np.random.Generator],
-) -> Noises:
-    """Reads noise recordings and draws stretches of each.
-
-    Args:
-        paths: WAV or FLAC files.
-        rate: Hz.
-        length: Samples in an example.
-        mix_down: Mix stereo files down instead of refusing them.
-        examples: How many examples get noise, and what draws its places.
-        alone: How many stretches are without a word, and what draws them.
-
-    Raises:
-        KwsError: If a recording cannot be read, or as ``excerpts``.
-    """
-    (under_words, rng), (count, alone_rng) = examples, alone
-    noises, paths = Noises({}, {}), list(paths)
+def recordings(folder: Path, rate: int, mix_down: bool) -> Iterator[tuple[str, Path, np.ndarray]]:
+    """Yields name, path and samples, float32, of each noise recording in a folder."""
+    paths = speech_commands.noise_files(folder)
     stems = [path.stem for path in paths]
     for path in paths:
-        recording = reader.load(path, rate, mix_down)
         name = path.stem if stems.count(path.stem) == 1 else path.name
-        if under_words:
-            places = rng.random(under_words)
-            noises.under_words[name] = excerpts(path, recording, places, length)
-        if count:
-            cut = excerpts(path, recording, alone_rng.random(count), length)
-            noises.alone[name] = cut, alone_rng.random((count, 1), np.float32)
-    return noises
+        yield name, path, reader.load(path, rate, mix_down)
 
 
 def clean(samples: Samples, labels: np.ndarray) -> Condition:
@@ -161,14 +88,8 @@ def noisy(
 ) -> Condition:
     """Returns the examples of words with a recording's noise.
 
-    Args:
-        name: The recording.
-        noise: A stretch for each example.
-        snr_db: Signal-to-noise ratio, dB.
-        samples: Of the examples.
-        power: float [examples], their active power.
-        words: int, positions of the examples that are not silence.
-        labels: int [examples], the classes of all.
+    ``words`` are the positions of the examples that are not silence, ``power`` [examples] is the
+    active power, ``labels`` [examples] are the classes of all.
     """
 
     def make(chosen):

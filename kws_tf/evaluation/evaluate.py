@@ -23,15 +23,7 @@ from kws_tf.tflite.model import Model
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated.
-
-    Attributes:
-        file: The .tflite, or the weights of a Keras model.
-        labels: The class names in the order of the outputs.
-        front_end: From samples to features.
-        model: The .tflite with its manifest; ``None`` for a Keras model.
-        run: The run folder, if it is in one.
-    """
+    """What is evaluated: a .tflite ``model``, or the weights of a Keras model, perhaps of a run."""
 
     file: Path
     labels: tuple[str, ...]
@@ -42,17 +34,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out.
+    """What came out."""
 
-    Attributes:
-        key: Name of runtime, variant and split, such as ``tflite`` or ``tflm-validation``.
-        metrics: The decisions counted.
-        details: What ran on what, and what it took; JSON-ready.
-    """
-
-    key: str
+    key: str  # runtime, variant and split, such as ``tflm-validation``
     metrics: Metrics
-    details: dict
+    details: dict  # what ran on what, and what it took; JSON-ready
 
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary."""
@@ -62,9 +48,8 @@ class Evaluation:
         """Returns the table to print."""
         lines = [metrics.table(self.metrics), ""]
         if "microseconds" in self.details:
-            lines.append(
-                f"one inference: {self.details['microseconds']:,.0f} microseconds (median)"
-            )
+            median = self.details["microseconds"]
+            lines.append(f"one inference: {median:,.0f} microseconds (median)")
         if "arena_bytes" in self.details:
             lines.append("TFLite Micro's arena on this machine, bytes:")
             lines += [f"  {kind:<44} {n:>8,}" for kind, n in self.details["arena_bytes"].items()]
@@ -84,10 +69,6 @@ def open_subject(path: Path, runtime: str, phase: str) -> Subject:
         path: A .tflite with its manifest beside it, or a run folder.
         runtime: ``tflite``, ``tflm`` or ``keras``.
         phase: For ``keras``: ``quantized`` or ``float``.
-
-    Raises:
-        KwsError: If it is missing or damaged, not for that runtime, or model and manifest do not
-            fit each other.
     """
     path = Path(path)
     if runtime == "keras":
@@ -113,14 +94,11 @@ def evaluate(
 
     Args:
         subject: What to evaluate.
-        examples: What to run; of the subject's classes and front end.
+        examples: Of the subject's classes and front end.
         runtime: ``tflite``, ``tflm`` (compared with ``tflite`` as well) or ``keras``.
         kernels: Of TFLite: ``default`` or ``reference``.
         phase: For ``keras``: ``quantized`` or ``float``.
         frontend: ``tensorflow``, or ``c`` for the int8 input that the C code makes of the audio.
-
-    Raises:
-        KwsError: If the examples do not fit the model, or it cannot be run.
     """
     if runtime == "keras":
         key, extra = f"keras-{phase}", {"phase": phase}

@@ -21,23 +21,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class LabelledFeatures:
-    """Examples as a model takes them, with what they are.
+    """Examples as a model takes them, with what they are."""
 
-    Attributes:
-        features: float32 [examples, frames, features], normalised.
-        labels: int64 [examples], index into the class names.
-        names: Name of each example.
-        source: The folder they come from.
-        split: ``test``, ``validation`` or ``training``.
-        samples: int16 [examples, samples] that the features come from; ``None`` for a partition.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    names: Sequence[str]
-    source: str
-    split: str
-    samples: np.ndarray | None = None
+    features: np.ndarray  # float32 [examples, frames, features], normalised
+    labels: np.ndarray  # int64 [examples], index into the class names
+    names: Sequence[str]  # of each example
+    source: str  # the folder they come from
+    split: str  # ``test``, ``validation`` or ``training``
+    samples: np.ndarray | None = None  # int16 [examples, samples], of a test set
 
 
 def load(
@@ -59,10 +50,6 @@ def load(
         data_dir: Log-mel records, or audio in the Speech Commands layout.
         partition: Of ``data_dir``: ``validation``, the fixed set that training validates on, or
             the same of ``training``.
-
-    Raises:
-        KwsError: If the front end is not normalised, a folder, a class or a word is missing, or a
-            file is damaged, stereo or of another front end.
     """
     if not front_end.mean:
         raise KwsError(
@@ -77,15 +64,9 @@ def load(
 def of_run(
     run: RunFolder, test_dir: Path | None = None, data_dir: Path | None = None
 ) -> LabelledFeatures:
-    """Loads what a run is judged on: a test set, or the validation partition of its data.
+    """Loads what a run is judged on: a test set, or else the validation partition.
 
-    Args:
-        run: The run.
-        test_dir: Audio, one folder per class.
-        data_dir: Where the validation partition comes from; the run's own data if absent.
-
-    Raises:
-        KwsError: If the run's settings are damaged, or as ``load``.
+    That is one of ``data_dir``, or of the run's own data.
     """
     task = (run.labels(), run.front_end(), run.data_settings())
     return load(*task, test_dir, data_dir or run.data_dir())

@@ -8,12 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Metrics:
-    """Decisions counted.
-
-    Attributes:
-        labels: The class names.
-        confusion: int64 [classes, classes]; rows are the truth, columns the decision.
-    """
+    """Decisions counted: ``confusion``, int64 [classes, classes], rows are the truth."""
 
     labels: Sequence[str]
     confusion: np.ndarray
@@ -43,16 +38,14 @@ class Metrics:
         """Share of a class's examples that are found; NaN where there are none."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
 
+    def rows(self) -> list[tuple[str, int, int, float, float]]:
+        """Returns name, examples, right decisions, precision and recall of each class."""
+        counts = self.confusion.sum(axis=1), np.diag(self.confusion)
+        columns = [values.tolist() for values in (*counts, self.precision, self.recall)]
+        return list(zip(self.labels, *columns, strict=True))
+
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary; an undefined share is ``None``."""
-        columns = zip(
-            self.labels,
-            self.confusion.sum(axis=1).tolist(),
-            np.diag(self.confusion).tolist(),
-            self.precision.tolist(),
-            self.recall.tolist(),
-            strict=True,
-        )
         return {
             "n": self.total,
             "correct": self.correct,
@@ -64,7 +57,7 @@ class Metrics:
                     "precision": None if np.isnan(precision) else precision,
                     "recall": None if np.isnan(recall) else recall,
                 }
-                for label, n, correct, precision, recall in columns
+                for label, n, correct, precision, recall in self.rows()
             },
             "labels": list(self.labels),
             "confusion": self.confusion.tolist(),
@@ -72,22 +65,12 @@ class Metrics:
 
 
 def decisions(scores: np.ndarray) -> np.ndarray:
-    """Returns the class of the largest score, the first of equal ones, int64 [examples].
-
-    Args:
-        scores: [examples, classes]; logits or posteriors, real or integer.
-    """
+    """Returns the class of the largest score, the first of equal ones, int64 [examples]."""
     return np.argmax(scores, axis=1)
 
 
 def measure(decided: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> Metrics:
-    """Counts decisions.
-
-    Args:
-        decided: int [examples], index into ``labels``.
-        truth: int [examples], index into ``labels``.
-        labels: The class names.
-    """
+    """Counts decisions; ``decided`` and ``truth`` are int [examples], indices into ``labels``."""
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, decided), 1)
     return Metrics(tuple(labels), confusion)
@@ -101,13 +84,7 @@ def table(metrics: Metrics) -> str:
         "",
         f"{'class':<{width}} {'examples':>8} {'precision':>10} {'recall':>8}",
     ]
-    for label, n, precision, recall in zip(
-        metrics.labels,
-        metrics.confusion.sum(axis=1),
-        metrics.precision,
-        metrics.recall,
-        strict=True,
-    ):
+    for label, n, _, precision, recall in metrics.rows():
         lines.append(f"{label:<{width}} {n:>8} {_percent(precision):>10} {_percent(recall):>8}")
     columns = [max(5, len(label) + 1) for label in metrics.labels]
     lines += ["", "confusion matrix (rows: truth, columns: decision)"]

@@ -7,19 +7,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one simulation or runtime computed.
-
-    Attributes:
-        name: What it is.
-        decisions: int64 [examples].
-        hidden: Last hidden state, integers [examples, units]; ``None`` for a float model.
-        logits: Integers [examples, classes]; ``None`` for a float model.
-    """
+    """What one simulation or runtime, named so, computed; a float model has no integers."""
 
     name: str
-    decisions: np.ndarray
-    hidden: np.ndarray | None = None
-    logits: np.ndarray | None = None
+    decisions: np.ndarray  # int64 [examples]
+    hidden: np.ndarray | None = None  # last hidden state, integers [examples, units]
+    logits: np.ndarray | None = None  # integers [examples, classes]
 
 
 def compare(a: Outcome, b: Outcome) -> dict:

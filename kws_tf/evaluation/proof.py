@@ -12,25 +12,15 @@ from kws_tf.evaluation.outcomes import Outcome, compare
 
 @dataclass(frozen=True)
 class Report:
-    """All that the verifier found.
+    """All that the verifier found."""
 
-    Attributes:
-        outcomes: In the order of the table.
-        labels: True class of each example; ``None`` if they are not known.
-        checks: The bounds.
-        tensors: Rows (name, type, shape, scale) of the model file.
-        arena_bytes: Of TFLite Micro, by kind.
-        source: Where the examples come from.
-        split: ``test`` or ``validation``; empty for other examples.
-    """
-
-    outcomes: Sequence[Outcome]
-    labels: np.ndarray | None
-    checks: Sequence[Check]
-    tensors: Sequence[tuple[str, str, str, str]]
-    arena_bytes: dict[str, int]
-    source: str
-    split: str
+    outcomes: Sequence[Outcome]  # in the order of the table
+    labels: np.ndarray | None  # true class of each example, if known
+    checks: Sequence[Check]  # the bounds
+    tensors: Sequence[tuple[str, str, str, str]]  # name, type, shape, scale
+    arena_bytes: dict[str, int]  # of TFLite Micro, by kind
+    source: str  # where the examples come from
+    split: str  # ``test`` or ``validation``; empty for other examples
 
     @property
     def holds(self) -> bool:

@@ -47,23 +47,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure.
+    """What to measure."""
 
-    Attributes:
-        snrs_db: Signal-to-noise ratios, dB.
-        shifts_ms: Time shifts, ms.
-        alone: Stretches of each noise recording alone; none for a model without silence.
-        limit: Examples per class at most, drawn by the seed; 0 is all.
-        seed: Of that choice, and of the places in the noise recordings.
-        mix_down: Mix stereo files down instead of refusing them.
-    """
-
-    snrs_db: Sequence[float] = ()
-    shifts_ms: Sequence[float] = ()
-    alone: int = 0
-    limit: int = 0
-    seed: int = 0
-    mix_down: bool = False
+    snrs_db: Sequence[float] = ()  # signal-to-noise ratios, dB
+    shifts_ms: Sequence[float] = ()  # time shifts, ms
+    alone: int = 0  # stretches of each noise recording alone; none for a model without silence
+    limit: int = 0  # examples per class at most, drawn by the seed; 0 is all
+    seed: int = 0  # of that choice, and of the places in the noise recordings
+    mix_down: bool = False  # mix stereo files down instead of refusing them
 
 
 def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robustness:
@@ -74,10 +65,6 @@ def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robust
         test_dir: A test set in the canonical layout, one folder per class.
         noise_dir: A folder of noise recordings, or one with ``_background_noise_``.
         plan: The conditions.
-
-    Raises:
-        KwsError: If data or model are missing or damaged, or do not fit each other, a shift is
-            as long as an example, or a recording or an example of a word holds nothing but zeros.
     """
     wanted = _conditions(model, test_dir, noise_dir, plan)
     make_features = _feature_function(model.manifest.front_end)
@@ -114,27 +101,26 @@ def _conditions(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> li
     spoken = np.array(classes)[labels] != SILENCE
     alone = plan.alone if SILENCE in classes else 0
     alone_rng = np.random.default_rng([plan.seed, 1])  # its own, so that it changes nothing else
-    under_words = len(files) if plan.snrs_db else 0
-    noises = conditions.load_noises(
-        speech_commands.noise_files(noise_dir) if under_words or alone else (),
-        rate,
-        length,
-        plan.mix_down,
-        (under_words, rng),
-        (alone, alone_rng),
-    )
+    noises, without_words = {}, {}
+    if plan.snrs_db or alone:
+        for name, *recording in conditions.recordings(noise_dir, rate, plan.mix_down):
+            if plan.snrs_db:
+                noises[name] = conditions.excerpts(*recording, rng.random(len(files)), length)
+            if alone:
+                cut = conditions.excerpts(*recording, alone_rng.random(alone), length)
+                without_words[name] = cut, alone_rng.random((alone, 1), np.float32)
     stored = read_samples(paths, front_end, plan.mix_down, "decoding the test set")
 
     def samples(chosen):
         return stored[chosen] / np.float32(32768)
 
     wanted = [conditions.clean(samples, labels)]
-    if noises.under_words:
+    if noises:
         power = _speech_power(samples, paths, spoken, rate)
         task = (samples, power, np.flatnonzero(spoken), labels)
-        for name, noise in noises.under_words.items():
+        for name, noise in noises.items():
             wanted += [conditions.noisy(name, noise, snr, *task) for snr in plan.snrs_db]
-    for name, (noise, amplitudes) in noises.alone.items():
+    for name, (noise, amplitudes) in without_words.items():
         wanted.append(conditions.noise_alone(name, noise, amplitudes, classes.index(SILENCE)))
     wanted += [conditions.shifted(ms, n, samples, labels) for ms, n in offsets.items()]
     return wanted
@@ -184,10 +170,9 @@ def _choose(files: list, limit: int, rng: np.random.Generator) -> list:
     if not limit:
         return files
     order = rng.permutation(len(files))
-    by_class: dict[int, list[int]] = {}
-    for position in order:
-        by_class.setdefault(files[position][1], []).append(position)
-    return [files[i] for i in sorted(i for found in by_class.values() for i in found[:limit])]
+    labels = np.array([files[position][1] for position in order])
+    chosen = [order[labels == label][:limit] for label in np.unique(labels)]
+    return [files[position] for position in np.sort(np.concatenate(chosen))]
 
 
 def _feature_function(front_end: FrontEnd) -> Callable[[np.ndarray], np.ndarray]:

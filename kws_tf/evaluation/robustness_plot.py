@@ -13,16 +13,7 @@ _MARKERS = "osD^vPX*"
 
 
 def save(result: Robustness, path: Path, title: str = "") -> None:
-    """Draws accuracy against signal-to-noise ratio and against time shift.
-
-    Args:
-        result: What ``robustness.measure`` returned.
-        path: A ``.png`` or ``.svg``.
-        title: Over the plot.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Draws accuracy against ratio and shift into a ``.png`` or ``.svg``."""
     # Without pyplot: no global state, no display.
     import matplotlib
     from matplotlib.figure import Figure

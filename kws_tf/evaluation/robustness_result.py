@@ -8,24 +8,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """The decisions under one condition.
+    """The decisions under one condition."""
 
-    Attributes:
-        condition: ``clean``, ``clean words`` (without silence), ``noise``, ``noise alone`` or
-            ``shift``.
-        noise: Name of the recording; ``None`` where there is none.
-        snr_db: Signal-to-noise ratio, dB; ``None`` where there is none.
-        shift_ms: Time shift, ms; positive is later.
-        n: Examples.
-        correct: Right decisions.
-    """
-
-    condition: str
-    noise: str | None
-    snr_db: float | None
-    shift_ms: float
-    n: int
-    correct: int
+    condition: str  # as of ``Condition``, or ``clean words``, without silence
+    noise: str | None  # name of the recording
+    snr_db: float | None  # signal-to-noise ratio, dB
+    shift_ms: float  # positive is later
+    n: int  # examples
+    correct: int  # right decisions
 
     @property
     def accuracy(self) -> float:
@@ -35,12 +25,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy under every condition.
-
-    Attributes:
-        rows: In the order of measurement.
-        details: What ran on what; JSON-ready.
-    """
+    """Accuracy under every condition, in the order of measurement; JSON-ready ``details``."""
 
     rows: Sequence[Row]
     details: dict

@@ -9,7 +9,7 @@ from kws_tf.conversion.convert import fused_model, to_int8
 from kws_tf.conversion.parameters import IntegerParameters
 from kws_tf.evaluation.outcomes import Outcome
 from kws_tf.models.computing import compute
-from kws_tf.models.parts import classifier_of, lstm_of
+from kws_tf.models.spotter import classifier_of, lstm_of
 from kws_tf.reference.integer_model import IntegerModel
 from kws_tf.tflite import graph as g
 from kws_tf.tflite import interpreter, tflm
@@ -19,15 +19,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The outcomes that the bounds are about.
-
-    Attributes:
-        fake_quant: Of the Keras model.
-        in_double: Of its layers in double precision, by runtime.
-        exact: Of the NumPy reference, by runtime.
-        tflite: Of the TFLite interpreter, by kernels.
-        tflm: Of TFLite Micro.
-    """
+    """The outcomes that the bounds are about, by runtime, or by TFLite's kernels."""
 
     fake_quant: Outcome
     in_double: dict[str, Outcome]
@@ -50,12 +42,7 @@ def run_all(
 ) -> Outcomes:
     """Runs a model in Keras, in the NumPy reference and in both runtimes.
 
-    Args:
-        model: A QuantizedLSTM and a QuantizedDense.
-        content: The .tflite file's.
-        parameters: The model's integers and scales.
-        features: float32 [examples, frames, features].
-        inputs: int8, the same quantized.
+    ``features`` are float32 [examples, frames, features], ``inputs`` the same quantized, int8.
     """
     exact_model = IntegerModel.from_tflite(content)
     probe = g.with_inner_outputs(content)
@@ -82,10 +69,7 @@ def post_training(
 ) -> list[Outcome]:
     """Quantizes a float spotter as the converter does alone, and runs it in both runtimes.
 
-    Args:
-        model: A float spotter.
-        features: float32 [examples, frames, features].
-        calibration: The same of training examples, from which the ranges are taken.
+    The ranges are those of ``calibration``, features of training examples.
     """
     units, classes = lstm_of(model).cell.units, classifier_of(model).units
     fused = fused_model(*model.input_shape[1:], units, classes)

@@ -19,18 +19,14 @@ from kws_tf.tflite.trigger import Trigger
 class Spotted:
     """What was detected in a recording.
 
-    Attributes:
-        rows: Word, time of the decision from the recording's beginning in seconds, and score of
-            each detection. The word lies within the window that ends at that time.
-        seconds: Length of the recording.
-        window_ms: Length of the window.
-        trigger: What made detections of posteriors.
+    A row is a word, the time of its decision in seconds from the beginning, and its score. The word
+    lies within the window that ends at that time.
     """
 
     rows: tuple[tuple[str, float, float], ...]
-    seconds: float
-    window_ms: float
-    trigger: Trigger
+    seconds: float  # length of the recording
+    window_ms: float  # length of the window
+    trigger: Trigger  # what made detections of posteriors
 
     def to_json(self) -> dict:
         """Returns a JSON-ready dictionary."""
@@ -59,9 +55,6 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
         recording: An audio file of any length.
         mix_down: Mix stereo down instead of refusing it.
         **changes: Fields of ``Trigger`` in place of the manifest's.
-
-    Raises:
-        KwsError: If model, manifest or recording cannot be used, or a change is out of range.
     """
     model = models.load(model_path)
     manifest, front_end = model.manifest, model.manifest.front_end
@@ -87,22 +80,14 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
 
 
 class FeatureStream:
-    """Features of a signal that comes block by block, the same as of the whole.
-
-    Args:
-        front_end: With normalisation constants; its frames do not lie apart.
-    """
+    """Features of a signal that comes block by block, the same as of the whole."""
 
     def __init__(self, front_end: FrontEnd):
         self._front_end = front_end
         self._held = np.empty(0, np.float32)
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
-        """Returns float32 [frames, features] of the frames that end in a block.
-
-        Args:
-            block: float32 [n], the samples that follow those of earlier calls.
-        """
+        """Returns the features, float32 [frames, features], of the frames that end in a block."""
         log_mel = self._front_end.log_mel
         self._held = np.concatenate([self._held, block])
         frames = log_mel.frames(len(self._held))

@@ -21,13 +21,7 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Summary:
-    """What was measured.
-
-    Attributes:
-        rows: Name and evaluation of each form of the model.
-        examples: What it was measured on.
-        written: The files to keep.
-    """
+    """What was measured: each form's name and evaluation, on what, and the files to keep."""
 
     rows: tuple[tuple[str, Evaluation], ...]
     examples: LabelledFeatures
@@ -65,9 +59,6 @@ def convert_and_measure(
         test_dir: Audio, one folder per class; if absent, the test set beside the run's data, or
             the validation partition where there is none.
         runtimes: What to evaluate it with, of ``RUNTIMES``.
-
-    Raises:
-        KwsError: If the run is unfinished or cannot be converted, or its data have gone.
     """
     deploys = run.train_settings().profile == "tflite"
     written = [run.accuracy_file]

@@ -4,15 +4,7 @@ from kws_tf.tflite import graph as g
 
 
 def rows(model: bytes, where: str = "the model") -> list[tuple[str, str, str, str]]:
-    """Lists every tensor that an operator uses: name, type, shape, scale.
-
-    Args:
-        model: The .tflite file's content.
-        where: What to call it in errors.
-
-    Raises:
-        KwsError: If it is damaged, or no spotter.
-    """
+    """Lists every tensor that an operator uses: name, type, shape, scale."""
     graph = g.Graph(model, where)
     roles = {
         graph.lstm.inputs[g.INPUT]: "input",

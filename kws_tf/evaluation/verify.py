@@ -18,7 +18,7 @@ from kws_tf.evaluation import bounds, simulations, tensor_table
 from kws_tf.evaluation.bounds import Check
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.proof import Report
-from kws_tf.models.parts import lstm_of
+from kws_tf.models.spotter import lstm_of
 from kws_tf.run_folder import RunFolder
 from kws_tf.tflite import formats, tflm
 from kws_tf.tflite import graph as g
@@ -88,17 +88,7 @@ def verify_model(
 def verify(
     run: RunFolder, examples: LabelledFeatures, calibration: np.ndarray | None = None
 ) -> Report:
-    """Runs a run's models over examples and checks the bounds.
-
-    Args:
-        run: A run with its model converted.
-        examples: Of the run's labels and front end.
-        calibration: float32 [examples, frames, features] of training examples, for the baseline
-            of plain post-training quantization; it is left out when ``None``.
-
-    Raises:
-        KwsError: If the run is unfinished or not converted, or a guard of the model is broken.
-    """
+    """Runs a run's models over examples and checks the bounds; arguments as of ``verify_model``."""
     converted = models.load(run.model_file)
     guards.check(converted.content, str(converted.path))
     model = run.load_model("quantized")

@@ -43,7 +43,7 @@ _STYLE = {
 
 
 def chart(draw: Callable, name: str, alt: str, width: float = 4.2, height: float = 2.6) -> Markup:
-    """Draws a chart.
+    """Draws a chart as an ``<svg>`` element.
 
     Args:
         draw: Called with the axes to draw on; uses the colours of this module.
@@ -51,9 +51,6 @@ def chart(draw: Callable, name: str, alt: str, width: float = 4.2, height: float
         alt: What the chart shows, for whoever cannot see it.
         width: Natural width, inches of 72 points; the page fits it to the space there is.
         height: Natural height.
-
-    Returns:
-        An ``<svg>`` element.
     """
     text = io.StringIO()
     with rc_context(_STYLE | {"svg.hashsalt": name}):

@@ -20,19 +20,15 @@ def classes(decisions: Decisions) -> list[dict]:
         ``mistaken_for`` (pairs of class and count, most frequent first) and ``examples``: the
         most and the least certain right decision and the most certain wrong ones.
     """
-    labels, counted = decisions.metrics.labels, decisions.metrics.to_json()
+    labels, counted = decisions.metrics.labels, decisions.metrics.to_json()["per_class"]
     result = []
     for index, label in enumerate(labels):
-        numbers = counted["per_class"][label]
         row = decisions.metrics.confusion[index]
         wrong = [(labels[i], int(row[i])) for i in np.argsort(-row, kind="stable")]
         result.append(
             {
                 "name": label,
-                "n": numbers["n"],
-                "correct": numbers["correct"],
-                "recall": numbers["recall"],
-                "precision": numbers["precision"],
+                **counted[label],
                 "mistaken_for": [(name, n) for name, n in wrong if n and name != label],
                 "examples": [_shown(decisions, position) for position in _chosen(decisions, index)],
             }

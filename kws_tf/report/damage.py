@@ -9,15 +9,7 @@ from kws_tf.errors import KwsError
 
 @contextmanager
 def damage_named(path: Path, advice: str) -> Iterator[None]:
-    """Turns whatever a damaged JSON file leads to into a ``KwsError``.
-
-    Args:
-        path: The file that is read inside.
-        advice: What to do.
-
-    Raises:
-        KwsError: That names file, damage and advice.
-    """
+    """Turns whatever a damaged JSON file leads to into a ``KwsError`` with advice what to do."""
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from kws_tf.evaluation import metrics
 from kws_tf.evaluation.labelled import LabelledFeatures
@@ -15,13 +16,9 @@ from kws_tf.tflite import model as models
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions of one model.
+    """What one model, named in words, decides on examples.
 
-    Attributes:
-        model: Which model, in words.
-        examples: What it decided on.
-        posteriors: [examples, classes], in [0, 1].
-        metrics: The decisions counted.
+    ``posteriors`` are [examples, classes], in [0, 1]; ``metrics`` are the decisions counted.
     """
 
     model: str
@@ -43,16 +40,7 @@ class Decisions:
 
 
 def decide(run: RunFolder, model, examples: LabelledFeatures) -> Decisions:
-    """Runs the converted model under TFLite or, before conversion, the quantized Keras model.
-
-    Args:
-        run: The run.
-        model: Its quantized Keras model.
-        examples: Of the run's labels and front end.
-
-    Raises:
-        KwsError: If the converted model is damaged or not the one that its manifest describes.
-    """
+    """Runs the converted model under TFLite or, before conversion, the quantized Keras model."""
     if run.model_file.exists():
         name, converted = "TFLite int8", models.load(run.model_file)
         inputs = converted.manifest.quantize(examples.features)
@@ -61,7 +49,6 @@ def decide(run: RunFolder, model, examples: LabelledFeatures) -> Decisions:
     else:
         name = "fake-quant Keras"
         (logits,) = compute(model, examples.features)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        posteriors = exponentials / exponentials.sum(axis=1, keepdims=True)
+        posteriors = softmax(logits, axis=1)
     counted = metrics.measure(metrics.decisions(posteriors), examples.labels, run.labels())
     return Decisions(name, examples, posteriors, counted)

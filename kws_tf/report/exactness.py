@@ -4,14 +4,11 @@ _LAST = "TFLite Micro"
 
 
 def tables(proof: dict) -> dict:
-    """Formats ``verify.json``.
-
-    Args:
-        proof: Its content.
+    """Formats the content of ``verify.json``; cells are text.
 
     Returns:
         ``data``: what it was measured on; ``stages``: a row each, compared with TFLite Micro;
-        ``pairs``: all pairs; ``tensors`` and ``checks``. Cells are text.
+        ``pairs``: all pairs; ``tensors`` and ``checks``.
     """
     examples, pairs = proof["examples"], proof["pairs"]
     against_last = {pair["first"]: _differences(pair) for pair in pairs if pair["second"] == _LAST}

@@ -11,11 +11,7 @@ _BINS = 64
 
 
 def histograms(signals: Sequence[Signal]) -> list[dict]:
-    """Draws a histogram for each signal.
-
-    Returns:
-        Plots with ``title``, ``svg`` and ``text``.
-    """
+    """Draws a histogram for each signal, with ``title``, ``svg`` and ``text``."""
     return [_histogram(signal) for signal in signals]
 
 

@@ -17,11 +17,7 @@ _SKIPPED = 8
 
 
 def load(run: RunFolder) -> list[dict]:
-    """Reads the history, a row per epoch, both phases in order.
-
-    Raises:
-        KwsError: If it is missing, empty or damaged.
-    """
+    """Reads the history, a row per epoch, both phases in order; a KwsError if it is damaged."""
     rows = run.history()
     with damage_named(run.history_file, "train the run anew"):
         for row in rows:
@@ -41,11 +37,7 @@ def best_epoch(rows: list[dict], phase: str) -> int | None:
 
 
 def learning_curves(rows: list[dict]) -> list[dict]:
-    """Draws accuracy and loss over the epochs of both phases.
-
-    Returns:
-        Plots with ``title`` and ``svg``.
-    """
+    """Draws accuracy and loss over the epochs of both phases, with ``title`` and ``svg``."""
     best = best_epoch(rows, "quantized")
     plots = []
     for what, unit, factor, ends in (
@@ -78,11 +70,7 @@ def learning_curves(rows: list[dict]) -> list[dict]:
 
 
 def clip_curves(rows: list[dict]) -> list[dict]:
-    """Draws every clip over the quantized epochs, those of the gates of a matrix together.
-
-    Returns:
-        Plots with ``title``, ``svg`` and ``text``.
-    """
+    """Draws every clip over the quantized epochs, those of the gates of a matrix together."""
     rows = [row for row in rows if row["phase"] == "quantized"]
     best = best_epoch(rows, "quantized")
     groups: dict[str, dict[str, list[float]]] = defaultdict(dict)

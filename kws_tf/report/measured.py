@@ -25,11 +25,7 @@ def command(name: str, run: RunFolder, *options: str) -> str:
 
 
 def read_proof(run: RunFolder) -> dict | None:
-    """Reads ``verify.json``; ``None`` if there is none of the model that is there now.
-
-    Raises:
-        KwsError: If it or the model is damaged.
-    """
+    """Reads ``verify.json``; ``None`` if there is none of the model that is there now."""
     path = run.path / "verify.json"
     if not (path.exists() and run.model_file.exists()):
         return None
@@ -50,15 +46,8 @@ def headline(run: RunFolder, proof: dict | None) -> list[dict]:
     examples, before those of single evaluations. What was measured on other files than those that
     are there now is left out.
 
-    Args:
-        run: The run.
-        proof: From ``read_proof``.
-
     Returns:
         Figures with ``title``, and ``value`` and ``text``, or the ``command`` that makes them.
-
-    Raises:
-        KwsError: If ``accuracy.json`` or ``verify.json`` is damaged.
     """
     verified, evaluated = _verified(run, proof), _evaluated(run)
     has_model, is_paper = run.model_file.exists(), run.train_settings().profile == "paper"

@@ -27,7 +27,7 @@ def build(
     data_dir: Path | None = None,
     limit: int = EXAMPLES,
 ) -> str:
-    """Makes the page.
+    """Makes the page, HTML that needs nothing from outside.
 
     Args:
         run: A run whose training is finished; what evaluation and verifier have written in it
@@ -35,12 +35,6 @@ def build(
         test_dir: A test set to show decisions and activations on; if absent, the validation set.
         data_dir: Where that comes from; the run's own data if absent.
         limit: Largest number of examples that are run.
-
-    Returns:
-        HTML that needs nothing from outside.
-
-    Raises:
-        KwsError: If the run is unfinished, or a file of it or the data is missing or damaged.
     """
     if limit < 1:
         raise KwsError(f"--examples {limit} is out of range; choose 1 or more")

@@ -28,21 +28,13 @@ _WEIGHTS = ("cell/kernel", "cell/recurrent", "cell/bias", "classifier/kernel")
 
 @dataclass(frozen=True)
 class Signal:
-    """Values before a quantizer, and its range.
+    """Values before a quantizer, and its range."""
 
-    Attributes:
-        name: ``<layer>/<signal>``, as clips are named.
-        values: float32, flat.
-        limit: Largest magnitude that is let through: the clip, or the end of a fixed format.
-        step: Real value of one integer step.
-        has_clip: Whether ``limit`` is a clip rather than a fixed format's end.
-    """
-
-    name: str
-    values: np.ndarray
-    limit: float
-    step: float
-    has_clip: bool
+    name: str  # ``<layer>/<signal>``, as clips are named
+    values: np.ndarray  # float32, flat
+    limit: float  # largest magnitude let through: the clip, or the end of a fixed format
+    step: float  # real value of one integer step
+    has_clip: bool  # whether ``limit`` is a clip
 
     @property
     def is_weight(self) -> bool:
@@ -76,12 +68,13 @@ def observe(model, features: np.ndarray) -> list[Signal]:
     """
     import tensorflow as tf
 
-    from kws_tf.models.spotter import CLASSIFIER, LSTM
+    from kws_tf.models.spotter import classifier_of, lstm_of
 
-    cell, classifier = model.get_layer(LSTM).cell, model.get_layer(CLASSIFIER)
-    seen: dict[tuple, list[np.ndarray]] = {}
-    for layer in (cell, classifier):
-        layer.quantize = _observing(layer, seen)
+    cell, classifier = lstm_of(model).cell, classifier_of(model)
+    layers = {"cell": cell, "classifier": classifier}
+    seen: dict[tuple[str, str], list[np.ndarray]] = {}
+    for name, layer in layers.items():
+        layer.quantize = _observing(name, layer, seen)
     products = cell.input_product(features.reshape(-1, features.shape[-1]))
     recurrent = cell.recurrent_weights()
     states = [tf.zeros([len(features), cell.units])] * 2
@@ -91,23 +84,23 @@ def observe(model, features: np.ndarray) -> list[Signal]:
     classifier.call(states[0])
 
     signals = []
-    for (layer, name), parts in seen.items():
-        clip = layer.clips().get(name)
+    for (part, name), values in seen.items():
+        layer = layers[part]
+        clip = layer.clip(name)
         step = float(layer.scale(name))
         limit = float(clip) if clip is not None else step * 2 ** (layer.quantizers[name].bits - 1)
-        values = np.concatenate(parts)
-        signal = Signal(f"{layer.name}/{name}", values, limit, step, clip is not None)
+        signal = Signal(f"{part}/{name}", np.concatenate(values), limit, step, clip is not None)
         if signal.has_clip or signal.is_weight or limit > 1:
             signals.append(signal)
     return signals
 
 
-def _observing(layer, seen: dict):
+def _observing(part: str, layer, seen: dict):
     quantize = layer.quantize
 
     def observing(signal, value):
         if signal in layer.quantizers:
-            seen.setdefault((layer, signal), []).append(np.ravel(value))
+            seen.setdefault((part, signal), []).append(np.ravel(value))
         return quantize(signal, value)
 
     return observing

@@ -1,4 +1,7 @@
-"""Soft targets: the teachers' posteriors of the training batches, computed once and stored."""
+"""What a model is trained towards: smoothed labels, or soft targets.
+
+Soft targets are the teachers' posteriors of the training batches, computed once and stored.
+"""
 
 import hashlib
 import json
@@ -25,27 +28,33 @@ from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 FOLDER = ROOT / "soft-targets"
 
 
+def smoothed_targets(classes: int, smoothing: float) -> Callable:
+    """Returns a function (features, labels, soft targets if any) -> (features, targets).
+
+    Soft targets, where there are any, are the targets (Hinton et al., Distilling the Knowledge in
+    a Neural Network, arXiv 1503.02531, at temperature 1); elsewhere the smoothed labels are.
+    """
+
+    def targets(features, labels, soft_targets=None):
+        if soft_targets is not None:
+            return features, tf.cast(soft_targets, tf.float32)
+        return features, tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+
+    return targets
+
+
 def open_teachers(settings: TrainSettings, run: RunFolder) -> list[RunFolder]:
-    """Opens the teachers of a run.
+    """Opens the teachers of a run; a KwsError if they do not fit it, or each other.
 
     They may take other features than the student (the log-mel spectrogram where it takes MFCCs),
     of the same frames.
-
-    Args:
-        settings: Name the teachers.
-        run: The student's.
-
-    Raises:
-        KwsError: If one has other labels or frames, or takes other features than the first.
     """
     teachers = [open_run(path) for path in settings.teacher]
     for teacher in teachers:
-        taken = teacher.front_end()
-        if (
-            teacher.labels() != run.labels()
-            or _frames(taken) != _frames(run.front_end())
-            or taken != teachers[0].front_end()
-        ):
+        taken, wanted = teacher.front_end(), run.front_end()
+        same_frames = (taken.log_mel, taken.example_ms) == (wanted.log_mel, wanted.example_ms)
+        same_features = taken == teachers[0].front_end()
+        if teacher.labels() != run.labels() or not same_frames or not same_features:
             raise KwsError(
                 f"the teacher {teacher.path} has other labels or another front end; "
                 "train it on the same data with the same --words, --window-ms and frames"
@@ -53,21 +62,14 @@ def open_teachers(settings: TrainSettings, run: RunFolder) -> list[RunFolder]:
     return teachers
 
 
-def _frames(front_end: FrontEnd):
-    return front_end.log_mel, front_end.example_ms
-
-
 def with_soft_targets(batches: Batches, targets: np.ndarray, first_epoch: int) -> Batches:
-    """Adds soft targets to training batches.
+    """Adds soft targets to training batches, as their third part.
 
     Args:
         batches: From ``first_epoch`` on.
-        targets: Of some epochs' batches, from the first epoch on; then they come again, as the
-            batches do. float16 [epochs * batches, batch, classes].
+        targets: float16 [epochs * batches, batch, classes], from the first epoch on; then they
+            come again, as the batches do.
         first_epoch: Number of the epoch to begin with.
-
-    Returns:
-        The batches, with float16 [batch, classes] as their third part.
     """
     targets = np.roll(targets, -first_epoch * batches.steps, 0)
     repeated = tf.data.Dataset.from_tensor_slices(targets).repeat()
@@ -84,17 +86,7 @@ def batches_key(
     front_end: FrontEnd,
     batches: Batches,
 ) -> dict:
-    """Returns all that the batches of a teacher depend on, JSON-ready.
-
-    Args:
-        settings: With the batch size.
-        seed: Of the batches.
-        data: The task.
-        augmentation: What is done to the examples.
-        training: The examples.
-        front_end: The teacher's.
-        batches: From the first epoch on.
-    """
+    """Returns all that the batches of a teacher, from the first epoch on, depend on, JSON-ready."""
     first, _ = next(batches.dataset.take(1).as_numpy_iterator())
     return {
         "seed": seed,
@@ -125,14 +117,14 @@ def soft_targets(
 
     A student learns most from a teacher that sees the very examples it sees, augmented (Beyer et
     al., Knowledge distillation: A good teacher is patient and consistent, arXiv 2106.05237). The
-    batches follow from a seed, so a teacher's posteriors of them are computed once, stored in its
-    run folder, and serve all students with the same batches.
+    batches follow from a seed, so a teacher's posteriors of them are computed once and serve all
+    students with the same batches.
 
     Args:
         teachers: Run folders with float weights.
         batches_from: Epoch to the training batches that begin with it.
         epochs: Number of epochs wanted.
-        key: All that the batches depend on, see ``batches_key``.
+        key: From ``batches_key``.
         unsmoothed: Whether to take off the label smoothing that each teacher was trained with: it
             hides how likely a teacher holds the classes that are not the answer (Müller et al.,
             When does label smoothing help?, arXiv 1906.02629, section 4). What a teacher has of
@@ -140,9 +132,6 @@ def soft_targets(
 
     Returns:
         float16 [epochs * batches, batch, classes].
-
-    Raises:
-        KwsError: If a teacher has no float weights, or a file of posteriors is damaged.
     """
     total = 0.0
     for teacher in teachers:
@@ -160,12 +149,7 @@ def smoothing_of(settings: TrainSettings) -> float:
 
 
 def without_smoothing(posteriors: np.ndarray, smoothing: float) -> np.ndarray:
-    """Returns posteriors without the share that label smoothing gives to every class alike.
-
-    Args:
-        posteriors: float32 [..., classes].
-        smoothing: The label smoothing of their training, below 1.
-    """
+    """Returns posteriors [..., classes] without label smoothing's share of every class."""
     rest = np.maximum(posteriors - smoothing / posteriors.shape[-1], 0.0)
     return rest / rest.sum(-1, keepdims=True)
 

@@ -11,17 +11,14 @@ import tensorflow as tf
 from kws_tf.data import pipeline, sources
 from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
-from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings
 from kws_tf.training import distillation, pretraining, starting, step
-from kws_tf.training.checkpoint import EpochRecord
-from kws_tf.training.display import EpochLine, TensorBoard
+from kws_tf.training.callbacks import EpochRecord, TensorBoard, epoch_line
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
-from kws_tf.training.targets import smoothed_targets
 
 PHASES = ("float", "quantized")
 
@@ -44,9 +41,6 @@ def train(
         augmentation: What is done to training examples.
         verbose: 0 prints nothing, 1 is Keras' progress bar, for terminals, 2 a line per epoch.
 
-    Returns:
-        The run folder.
-
     Raises:
         KwsError: If the data are not usable, the folder holds a run with other settings, or
             another process trains into it.
@@ -66,7 +60,11 @@ def train(
             if not history:
                 if not front_end.mean:
                     front_end = pipeline.fit_normalisation(partitions["training"], front_end)
-                history = _start(run, settings, data, augmentation, source, front_end)
+                other = open_run(settings.pretraining_run) if settings.pretraining_run else None
+                if other:
+                    pretraining.check(other, settings, data, augmentation, front_end)
+                run.start(settings, data, augmentation, source, front_end)
+                history = pretraining.take_over(other, run) if other else []
             for phase in _unfinished(settings, history):
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
@@ -92,11 +90,7 @@ def _unfinished(settings: TrainSettings, history: list[dict]) -> list[str]:
 
 
 def _history_to_resume(run: RunFolder, *settings) -> list[dict]:
-    """Returns the history of the run in this folder, nothing if it has not ended an epoch.
-
-    Raises:
-        KwsError: If it is a run with other settings.
-    """
+    """Returns the history of the run in this folder, nothing if it has not ended an epoch."""
     if not run.history_file.exists():  # before the first epoch's end there is nothing to lose
         return []
     if not run.holds(*settings):
@@ -108,30 +102,8 @@ def _history_to_resume(run: RunFolder, *settings) -> list[dict]:
     return run.history()
 
 
-def _start(
-    run: RunFolder,
-    settings: TrainSettings,
-    data: DataSettings,
-    augmentation: Augmentation,
-    source: Path,
-    front_end: FrontEnd,
-) -> list[dict]:
-    """Writes a new run's settings, takes over another's pretraining; returns the history."""
-    if not settings.pretraining_run:
-        run.start(settings, data, augmentation, source, front_end)
-        return []
-    other = open_run(settings.pretraining_run)
-    pretraining.check(other, settings, data, augmentation, front_end)
-    run.start(settings, data, augmentation, source, front_end)
-    return pretraining.take_over(other, run)
-
-
 def _fit_phase(
-    run: RunFolder,
-    phase: str,
-    partitions: dict[str, Examples],
-    history: list[dict],
-    verbose: int,
+    run: RunFolder, phase: str, partitions: dict[str, Examples], history: list[dict], verbose: int
 ) -> None:
     settings, classes = run.train_settings(), len(run.labels())
     epochs, first_epoch = _epochs(settings, phase), sum(row["phase"] == phase for row in history)
@@ -147,7 +119,7 @@ def _fit_phase(
     record = EpochRecord(run, phase, history, batches.examples)
     if first_epoch:
         record.restore(model, first_epoch - 1)
-    targets = smoothed_targets(classes, settings.label_smoothing)
+    targets = distillation.smoothed_targets(classes, settings.label_smoothing)
     features, labels = pipeline.fixed_set(
         partitions["validation"], run.front_end(), run.data_settings()
     )
@@ -159,7 +131,7 @@ def _fit_phase(
         epochs=epochs,
         validation_data=(features, np.eye(classes, dtype=np.float32)[labels]),
         validation_batch_size=512,
-        callbacks=callbacks + [EpochLine(phase)] * (verbose == 2),
+        callbacks=callbacks + [epoch_line(phase, epochs)] * (verbose == 2),
         verbose=verbose if verbose == 1 else 0,
     )
 

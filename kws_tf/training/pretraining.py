@@ -33,18 +33,7 @@ def check(
     augmentation: Augmentation,
     front_end: FrontEnd,
 ) -> None:
-    """Refuses a run whose pretraining is not the one that these settings describe.
-
-    Args:
-        other: The run whose pretraining is to be taken over.
-        settings: Those of the new run, as are the following.
-        data: The task.
-        augmentation: What is done to training examples.
-        front_end: With its normalisation.
-
-    Raises:
-        KwsError: If it has another pretraining, or has not finished it.
-    """
+    """Refuses another run whose pretraining is not finished, or not that of these settings."""
     # A published run has the names of other runs, without their places.
     mine, theirs = by_name(settings), by_name(other.train_settings())
     differ = [name for name in SETTINGS if getattr(mine, name) != getattr(theirs, name)]
@@ -63,15 +52,7 @@ def check(
 
 
 def take_over(other: RunFolder, run: RunFolder) -> list[dict]:
-    """Copies the weights of another run's pretraining and their history.
-
-    Args:
-        other: A run that ``check`` has accepted.
-        run: Has been started.
-
-    Returns:
-        The history.
-    """
+    """Copies the weights of another run's pretraining and their history, which is returned."""
     history = _rows(other)
     shutil.copyfile(other.weights_file("float"), run.weights_file("float"))
     write_json(run.history_file, history)

@@ -17,10 +17,6 @@ _CALIBRATION_BATCHES = 8
 def front_end_of_start(settings: TrainSettings, front_end: FrontEnd) -> FrontEnd:
     """Returns the front end with the normalisation that the LSTM to start from was trained with.
 
-    Args:
-        settings: Name the run to start from.
-        front_end: Without normalisation.
-
     Raises:
         KwsError: If the other run is no LSTM of the same size, or takes other features.
     """
@@ -45,12 +41,6 @@ def start_from(other: RunFolder, run: RunFolder, model: keras.Model, phase: str)
     """Gives a model another run's LSTM, and its classifier where the classes are the same.
 
     Fine-tuning without pretraining goes on from the weights that the other's fine-tuning left.
-
-    Args:
-        other: The run to start from.
-        run: The run that starts.
-        model: Gets the weights.
-        phase: ``float`` or ``quantized``, the first of the run.
     """
     theirs = phase if other.weights_file(phase).exists() else "float"
     same_classes = other.labels() == run.labels()
@@ -60,10 +50,7 @@ def start_from(other: RunFolder, run: RunFolder, model: keras.Model, phase: str)
 def start_quantized(run: RunFolder, model: keras.Model, batches: Batches) -> None:
     """Gives the quantized model the pretrained weights, if there are any, and sets its clips.
 
-    Args:
-        run: With float weights, unless its settings have no pretraining.
-        model: The quantized model.
-        batches: Training batches; the first ones decide the clips.
+    The first training batches decide the clips.
     """
     settings = run.train_settings()
     if settings.float_epochs:

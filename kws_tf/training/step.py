@@ -16,10 +16,6 @@ def compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> 
 
     Another model, such as the teacher, keeps Keras' own step: batch normalisation needs the whole
     batch, and its convolutions use all cores by themselves.
-
-    Args:
-        model: From features, float32 [batch, frames, features], to logits, [batch, classes].
-        optimizer: Of all its variables.
     """
     fused.start_compiler()
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -81,8 +77,8 @@ def step_in_parts(model: keras.Model, loss: keras.losses.Loss, cut=parts):
         cut: Features and targets to parts, ``parts`` or ``whole``; the loss is the same.
 
     Returns:
-        A function to take the place of the model's ``train_step``: from (features, targets), of a
-        batch size that is known when it is traced, to the metrics by name.
+        A ``train_step`` for the model: from (features, targets), of a batch size that is known
+        when it is traced, to the metrics by name.
     """
 
     @tf.function(autograph=False)

@@ -1,4 +1,4 @@
-"""What a run leaves at the end of each epoch, and resumes from."""
+"""Keras callbacks: what a run leaves at the end of each epoch, and shows while it trains."""
 
 import time
 from pathlib import Path
@@ -18,12 +18,6 @@ class EpochRecord(keras.callbacks.Callback):
 
     ``history.json`` is written last, so that it never has an epoch whose weights are missing; an
     epoch that was interrupted is trained again, on the same batches.
-
-    Args:
-        run: Where to.
-        phase: ``float`` or ``quantized``.
-        history: Rows of the epochs before, which gets those of this phase.
-        examples: Examples per epoch.
     """
 
     def __init__(self, run: RunFolder, phase: str, history: list[dict], examples: int):
@@ -40,11 +34,7 @@ class EpochRecord(keras.callbacks.Callback):
         return self._run.path / "checkpoint" / f"{self._phase}-{epoch}"
 
     def restore(self, model: keras.Model, epoch: int) -> None:
-        """Restores model and optimizer as they were after an epoch of this phase.
-
-        Raises:
-            KwsError: If the checkpoint is missing, damaged or of another model.
-        """
+        """Restores model and optimizer as they were after an epoch; a KwsError if it cannot."""
         self.set_model(model)
         try:
             self._checkpoint.read(str(self._path(epoch))).assert_existing_objects_matched()
@@ -59,11 +49,7 @@ class EpochRecord(keras.callbacks.Callback):
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs):
-        """Writes all that a run resumes from.
-
-        Raises:
-            KwsError: If it cannot be written.
-        """
+        """Writes all that a run resumes from; a KwsError if it cannot be written."""
         seconds = round(time.monotonic() - self._start, 2)
         row = {"phase": self._phase, "epoch": epoch, "seconds": seconds, "examples": self._examples}
         row |= {key: float(value) for key, value in (logs | clip_values(self.model)).items()}
@@ -87,5 +73,27 @@ class EpochRecord(keras.callbacks.Callback):
 
 
 def clip_values(model: keras.Model) -> dict[str, float]:
-    """Returns the clips of a model's quantizers, by their names in history and TensorBoard."""
+    """Returns a model's clips, by their names in history and TensorBoard."""
     return {f"clip/{name}": float(clip) for name, clip in spotter.clips(model).items()}
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """TensorBoard with the clips, which would only clutter the console's line."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the curves."""
+        super().on_epoch_end(epoch, (logs or {}) | clip_values(self.model))
+
+
+def epoch_line(phase: str, epochs: int) -> keras.callbacks.Callback:
+    """Returns a callback that prints a line per epoch, for log files."""
+
+    def line(epoch, logs):
+        print(
+            f"{phase} epoch {epoch + 1} of {epochs}: loss {logs['loss']:.4f}, "
+            f"accuracy {100 * logs['accuracy']:.2f} %, "
+            f"validation {100 * logs['val_accuracy']:.2f} %",
+            flush=True,
+        )
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=line)

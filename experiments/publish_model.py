@@ -1,25 +1,24 @@
-"""Putting a run's model among the committed ones, with all a user needs to judge it."""
+"""Copy a run's model to tflite_models/, with manifest, accuracies and a sample of test inputs."""
 
 import dataclasses
 import io
 from pathlib import Path
 
 import numpy as np
+from publish_run import portable_settings
 
+from kws_tf.cli import command
 from kws_tf.errors import KwsError
+from kws_tf.evaluation import labelled
 from kws_tf.evaluation.labelled import LabelledFeatures
 from kws_tf.evaluation.metrics import decisions
-from kws_tf.files import write_bytes, write_json
-from kws_tf.models.building import save_weights
-from kws_tf.run_folder import RunFolder, by_name, read_json
-from kws_tf.settings import as_json
+from kws_tf.files import write_bytes
+from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.tflite import interpreter, tflm
 from kws_tf.tflite import model as models
 
 _KEPT = ("correct", "n", "accuracy", "split", "kernels", "equal_decisions")
 SAMPLE_EXAMPLES_PER_CLASS = 8
-EXPERIMENT_RESULT = "result.json"
-"""What an experiment adds to its run folder; a copy that has it need not be run again."""
 
 
 def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures) -> Path:
@@ -42,7 +41,7 @@ def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures)
     entries = run.accuracies()
     target = Path(folder) / f"{name}.tflite"
     accuracies = _accuracies(run, entries, manifest.sha256, target, examples.source)
-    settings = _portable_settings(run)
+    settings = portable_settings(run)
     for place in ("data_dir", "data_digest"):
         settings.pop(place, None)
     per_class = [np.flatnonzero(examples.labels == i) for i in range(len(manifest.labels))]
@@ -86,49 +85,24 @@ def _accuracies(run: RunFolder, entries: dict, sha256: str, target: Path, source
     return found
 
 
-def publish_run(run: RunFolder, folder: Path) -> Path:
-    """Copies what a run needs to be loaded, learned from and fine-tuned elsewhere.
-
-    That is settings, labels, front end, history, best weights and, of an experiment, its result;
-    places on this machine become names.
-
-    Args:
-        run: A finished run.
-        folder: Where to; the copy has the run's name.
-
-    Returns:
-        The copy, a run folder.
-
-    Raises:
-        KwsError: If the run is not finished.
-    """
-    target = RunFolder(Path(folder) / run.path.resolve().name)
-    settings = run.train_settings()
-    epochs = {"float": settings.float_epochs, "quantized": settings.quantized_epochs}
-    done = [row["phase"] for row in run.history()]
-    if any(done.count(phase) < number for phase, number in epochs.items()):
-        raise KwsError(
-            f"{run.path} is not finished; let kws-tf train finish (the same command resumes)"
-        )
-    phases = [phase for phase, number in epochs.items() if number]
-    target.path.mkdir(parents=True, exist_ok=True)
-    copied = [run.path / "labels.txt", run.front_end_file, run.history_file]
-    result = run.path / EXPERIMENT_RESULT
-    for path in copied + ([result] if result.exists() else []):
-        write_bytes(target.path / path.name, path.read_bytes())
-    for phase in phases:  # without the optimizer's state, which is twice as large
-        save_weights(run.load_model(phase), target.weights_file(phase))
-    write_json(target.settings_file, _portable_settings(run))
-    return target.path
-
-
-def _portable_settings(run: RunFolder) -> dict:
-    """Returns a run's settings with names of runs and data instead of where they lie."""
-    return read_json(run.settings_file) | {
-        "train": as_json(by_name(run.train_settings())),
-        "data_dir": run.data_dir().name,
-    }
-
-
 def _correct(ran, labels) -> int:
     return int(np.sum(decisions(ran.outputs[0]) == labels))
+
+
+def main() -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("run", type=Path, help="a run folder, converted and evaluated")
+    parser.add_argument("name", help="name of the files, without ending")
+    parser.add_argument(
+        "--test-dir", type=Path, required=True, metavar="DIR", help="test set the sample is from"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("tflite_models"), metavar="DIR", help="folder"
+    )
+    options = parser.parse_args()
+    run = open_run(options.run)
+    print(publish(run, options.out, options.name, labelled.of_run(run, options.test_dir)))
+
+
+if __name__ == "__main__":
+    command.run(main)
