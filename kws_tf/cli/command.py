@@ -52,14 +52,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Runs a command's ``main`` and exits with its code.
+    """Runs a command's ``main`` and exits with the code that it returns; ``None`` is 0.
 
     A ``KwsError`` becomes one line on stderr and exit code 2, a full disk or a path that cannot
     be used likewise; Ctrl-C becomes exit code 130. Anything else is a bug and keeps its traceback.
     Printing fails neither on characters that the output's encoding lacks nor on closed streams.
-
-    Args:
-        main: Returns an exit code; ``None`` is 0.
     """
     _prepare_streams()
     # TensorFlow from 2.19 on; the interpreter stays as long as TensorFlow has it.

@@ -60,11 +60,7 @@ class Plan:
 def measure(model: Model, test_dir: Path, noise_dir: Path, plan: Plan) -> Robustness:
     """Runs the TFLite interpreter over a test set under every condition.
 
-    Args:
-        model: What is measured.
-        test_dir: A test set in the canonical layout, one folder per class.
-        noise_dir: A folder of noise recordings, or one with ``_background_noise_``.
-        plan: The conditions.
+    ``test_dir`` has one folder per class, ``noise_dir`` recordings or ``_background_noise_``.
     """
     wanted = _conditions(model, test_dir, noise_dir, plan)
     make_features = _feature_function(model.manifest.front_end)
