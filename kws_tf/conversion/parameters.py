@@ -34,6 +34,43 @@ class IntegerParameters:
     dense_biases: np.ndarray  # int32 [classes], of scale hidden scale x dense scale
     logits_scale: np.float32
 
+    def scales(self, graph: g.Graph) -> list[tuple[int, np.float32]]:
+        """Returns the tensors of a model file, each with the scale that it must have."""
+        lstm, dense, gates = graph.lstm, graph.dense, _gates(graph)
+        # TFLM takes the hidden state's scale from the state, TFLite from the intermediate tensor,
+        # the classifier from the slice's output: one scale in four places.
+        hidden = (
+            lstm.inputs[g.HIDDEN_STATE],
+            lstm.intermediates[g.EFFECTIVE_HIDDEN],
+            lstm.outputs[0],
+            graph.slice.outputs[0],
+        )
+        return [
+            (lstm.inputs[g.INPUT], self.input_scale),
+            *zip(
+                gates, [*self.kernel_scales, *self.recurrent_scales, *self.bias_scales], strict=True
+            ),
+            *((index, self.hidden_scale) for index in hidden),
+            (lstm.inputs[g.CELL_STATE], self.cell_scale),
+            (dense.inputs[1], self.dense_scale),
+            (dense.inputs[2], self.hidden_scale * self.dense_scale),
+            (dense.outputs[0], self.logits_scale),
+        ]
+
+    def integers(self, graph: g.Graph) -> list[tuple[int, np.ndarray]]:
+        """Returns the weights and biases of a model file, each with the integers it must have."""
+        return [
+            *zip(_gates(graph), [*self.kernel, *self.recurrent, *self.biases], strict=True),
+            (graph.dense.inputs[1], self.dense),
+            (graph.dense.inputs[2], self.dense_biases),
+        ]
+
+
+def _gates(graph: g.Graph) -> list[int]:
+    """Returns the tensors of the gates: four kernels, four recurrent kernels, four biases."""
+    first = (g.KERNEL, g.RECURRENT, g.BIAS)
+    return [graph.lstm.inputs[position + gate] for position in first for gate in range(4)]
+
 
 def integer_parameters(model: keras.Model) -> IntegerParameters:
     """Computes the integers and scales of a model that ``convert.check_model`` passes."""
@@ -81,30 +118,9 @@ def _integers(values: np.ndarray, scale, dtype) -> np.ndarray:
 def write_parameters(model: bytes, parameters: IntegerParameters) -> bytes:
     """Returns a full-int8 .tflite of the same shapes with these integers and scales."""
     graph = g.Graph(model)
-    lstm, dense = graph.lstm, graph.dense
-    graph.set_scale(lstm.inputs[g.INPUT], parameters.input_scale)
-    for gate in range(4):
-        for position, integers, scale in (
-            (g.KERNEL, parameters.kernel, parameters.kernel_scales),
-            (g.RECURRENT, parameters.recurrent, parameters.recurrent_scales),
-            (g.BIAS, parameters.biases, parameters.bias_scales),
-        ):
-            graph.set_values(lstm.inputs[position + gate], integers[gate])
-            graph.set_scale(lstm.inputs[position + gate], scale[gate])
-    # TFLM takes the hidden state's scale from the state, TFLite from the intermediate tensor,
-    # the classifier from the slice's output: one scale in four places.
-    for index in (
-        lstm.inputs[g.HIDDEN_STATE],
-        lstm.intermediates[g.EFFECTIVE_HIDDEN],
-        lstm.outputs[0],
-        graph.slice.outputs[0],
-    ):
-        graph.set_scale(index, parameters.hidden_scale)
-    graph.set_scale(lstm.inputs[g.CELL_STATE], parameters.cell_scale)
-    lstm.builtinOptions.cellClip = float(parameters.cell_clip)
-    graph.set_values(dense.inputs[1], parameters.dense)
-    graph.set_scale(dense.inputs[1], parameters.dense_scale)
-    graph.set_values(dense.inputs[2], parameters.dense_biases)
-    graph.set_scale(dense.inputs[2], parameters.hidden_scale * parameters.dense_scale)
-    graph.set_scale(dense.outputs[0], parameters.logits_scale)
+    for index, scale in parameters.scales(graph):
+        graph.set_scale(index, scale)
+    for index, integers in parameters.integers(graph):
+        graph.set_values(index, integers)
+    graph.lstm.builtinOptions.cellClip = float(parameters.cell_clip)
     return graph.to_bytes()

@@ -30,32 +30,14 @@ class Check:
 
 def file_checks(graph: g.Graph, wanted: IntegerParameters) -> list[Check]:
     """Compares the file's scales with the clips' to the last bit of float32, and all integers."""
-    lstm, dense = graph.lstm, graph.dense
-    scales = [
-        (lstm.inputs[g.INPUT], wanted.input_scale),
-        *zip(lstm.inputs[g.KERNEL : g.KERNEL + 4], wanted.kernel_scales, strict=True),
-        *zip(lstm.inputs[g.RECURRENT : g.RECURRENT + 4], wanted.recurrent_scales, strict=True),
-        (lstm.inputs[g.HIDDEN_STATE], wanted.hidden_scale),
-        (lstm.intermediates[g.EFFECTIVE_HIDDEN], wanted.hidden_scale),
-        (lstm.inputs[g.CELL_STATE], wanted.cell_scale),
-        (dense.inputs[1], wanted.dense_scale),
-        (dense.outputs[0], wanted.logits_scale),
-    ]
-    same_scales = all(graph.scale(index) == scale for index, scale in scales)
-    integers = [
-        *zip(lstm.inputs[g.KERNEL : g.KERNEL + 4], wanted.kernel, strict=True),
-        *zip(lstm.inputs[g.RECURRENT : g.RECURRENT + 4], wanted.recurrent, strict=True),
-        *zip(lstm.inputs[g.BIAS : g.BIAS + 4], wanted.biases, strict=True),
-        (dense.inputs[1], wanted.dense),
-        (dense.inputs[2], wanted.dense_biases),
-    ]
-    same_integers = all(np.array_equal(graph.values(i), values) for i, values in integers)
+    same_scales = all(graph.scale(index) == scale for index, scale in wanted.scales(graph))
+    same_integers = all(np.array_equal(graph.values(i), v) for i, v in wanted.integers(graph))
     return [
         Check("every scale in the file is its clip's, to the last bit of float32", same_scales),
         Check("every integer weight and bias in the file is the layer's", same_integers),
         Check(
             "the cell is limited at its trained clip",
-            np.float32(lstm.builtinOptions.cellClip) == wanted.cell_clip,
+            np.float32(graph.lstm.builtinOptions.cellClip) == wanted.cell_clip,
         ),
     ]
 
