@@ -63,8 +63,8 @@ def compare(model_path: Path, test_dir: Path, agreement_examples: int) -> None:
     import numpy as np
 
     from kws_tf.audio import speech_commands
+    from kws_tf.chip.frontend import c_features_int8
     from kws_tf.data.sources import read_samples
-    from kws_tf.frontend.c_frontend import c_features_int8
     from kws_tf.frontend.features import features
     from kws_tf.tflite import model as models
     from kws_tf.tflite import tflm

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from kws_tf.data.sources import read_samples
 from kws_tf.deployment import golden
 from kws_tf.errors import KwsError
-from kws_tf.frontend import c_frontend, c_tables
-from kws_tf.frontend.c_frontend import CFrontEnd, c_features_int8
+from kws_tf.chip import frontend as c_frontend
+from kws_tf.chip import frontend_tables
+from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import FrontEnd, LogMel, front_end
 from kws_tf.frontend.features import features, log_mel, unnormalised_features
 from kws_tf.tflite.manifest import Manifest
@@ -142,7 +143,7 @@ def test_rounds_halves_to_even():
 
 def test_the_state_takes_the_ram_that_is_stated(manifest):
     front = CFrontEnd(manifest)
-    on_32_bit = c_tables.ram_bytes(manifest.front_end)
+    on_32_bit = frontend_tables.ram_bytes(manifest.front_end)
     assert on_32_bit <= len(front._state) <= on_32_bit + 8  # size_t is longer here
 
 
@@ -171,7 +172,7 @@ def test_bad_input_is_refused(manifest, monkeypatch):
 
 
 def build_sweep(folder: Path, manifest: Manifest, command: list[str]) -> Path:
-    c_tables.write_front_end(folder, manifest.front_end, manifest.input_scale, manifest.input_bits)
+    frontend_tables.write_front_end(folder, manifest.front_end, manifest.input_scale, manifest.input_bits)
     program = folder / "sweep"
     sources = [str(SWEEP), *map(str, sorted(folder.glob("*.c")))]
     command = [*command, *c_frontend.FLAGS, "-g", f"-I{folder}", *sources, "-lm", "-o", program]

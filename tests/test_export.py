@@ -28,7 +28,7 @@ from kws_tf.deployment import golden, tflm_model
 from kws_tf.deployment.export import export
 from kws_tf.errors import KwsError
 from kws_tf.frontend import c_source
-from kws_tf.frontend.c_frontend import CFrontEnd, c_features_int8
+from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import front_end
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph

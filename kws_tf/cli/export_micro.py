@@ -1,4 +1,4 @@
-"""Write a folder for firmware: the model and the front end as C, an application for TFLM.
+"""Write a folder for firmware: front end, model and trigger, with TFLM or in C alone.
 
 The folder compiles as it is: cmake -B build && cmake --build build. Its README.md says what is
 in it and how it gets onto a board.
@@ -19,14 +19,25 @@ def main() -> None:
         nargs="+",
         help="recordings for the golden vectors (default: generated signals)",
     )
+    parser.add_argument(
+        "--bare", action="store_true", help="in C alone, without TensorFlow Lite Micro (TFLM)"
+    )
+    parser.add_argument(
+        "--kernels",
+        choices=("kws", "cmsis-nn", "reference"),
+        default="kws",
+        help="whose LSTM runs under TFLM: this project's, CMSIS-NN's or TFLM's",
+    )
     options = parser.parse_args()
 
     from kws_tf.deployment.export import export
 
-    result = export(options.model, options.out, options.examples or ())
+    examples = options.examples or ()
+    result = export(
+        options.model, options.out, examples, kernels=options.kernels, bare=options.bare
+    )
     print(f"{'part':28}{'flash':>10}{'RAM':>10}")
     for part, flash, ram in result.memory:
         print(f"{part:28}{flash:10}{ram:10}")
-    used, size = result.model.arena_used, result.model.arena_bytes
-    print(f"bytes, without code; the arena used {used} of {size}")
+    print("bytes, without code")
     print(f"written to {result.folder}; see README.md there")

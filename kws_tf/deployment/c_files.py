@@ -1,61 +1,69 @@
-"""The C and C++ texts that are made from a model: its constants, its bytes, its ops."""
+"""The C and C++ texts of the application with TFLM that are made from a model."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from kws_tf.deployment.tflm_model import TflmModel
-from kws_tf.frontend.c_source import c_array, c_float, c_string, defines, header
-from kws_tf.labels import SILENCE, UNKNOWN
-from kws_tf.tflite.manifest import Manifest
+from kws_tf.chip.source import c_array, header
+from kws_tf.deployment.tflm_model import KERNELS, TflmModel
+from kws_tf.tflite.graph import BIAS, KERNEL, RECURRENT, Graph
+
+_LSTM_METHOD = "AddUnidirectionalSequenceLSTM"
 
 
-def application_lines(manifest: Manifest, model: TflmModel) -> list[str]:
+def application_lines(model: TflmModel) -> list[str]:
     """Returns the application's part of ``kws_config.h``."""
-    log_mel, trigger = manifest.front_end.log_mel, manifest.trigger
-    return defines(
-        CLASSES=len(manifest.labels),
-        OUTPUT_IS_LOGITS=int(not model.ends_in_softmax),
-        ARENA_BYTES=model.arena_bytes,
-        DECISION_HOPS=trigger.decision_hops(log_mel),
-        SMOOTHING_DECISIONS=trigger.smoothing_decisions,
-        TRIGGER_THRESHOLD=c_float(trigger.threshold),
-        REFRACTORY_HOPS=trigger.refractory_hops(log_mel),
-    )
+    return [
+        f"#define KWS_OUTPUT_IS_LOGITS {int(not model.ends_in_softmax)}",
+        "#ifndef KWS_ARENA_BYTES",
+        f"#define KWS_ARENA_BYTES {model.arena_bytes}",
+        "#endif",
+    ]
 
 
-def model_source(content: bytes, labels: Sequence[str]) -> str:
-    """Returns ``kws_model.c``.
-
-    Args:
-        content: The .tflite file's.
-        labels: The class names in the order of the outputs.
-    """
-    lines = "\n".join(f"    {c_string(label)}," for label in labels)
-    keyword = np.array([label not in (SILENCE, UNKNOWN) for label in labels], np.uint8)
+def model_source(content: bytes) -> str:
+    """Returns ``kws_model.c`` of a .tflite file's content."""
     model = np.frombuffer(content, np.uint8)
     return "\n".join(
         [
             '#include "kws_model.h"\n',
             c_array("unsigned char", "kws_model", model, "__attribute__((aligned(16))) "),
             f"const unsigned kws_model_bytes = {len(content)};\n",
-            f"const char *const kws_labels[KWS_CLASSES] = {{\n{lines}\n}};\n",
-            c_array("uint8_t", "kws_is_keyword", keyword),
         ]
     )
 
 
-def ops_header(methods: Sequence[str]) -> str:
+def without_lstm_weights(content: bytes) -> bytes:
+    """Returns the model without the LSTM's weights and biases, which the C kernel has in its order.
+
+    Their tensors stay, of one element each: so the file is for that kernel alone.
+    """
+    graph = Graph(content)
+    for first, dimensions in ((KERNEL, 2), (RECURRENT, 2), (BIAS, 1)):
+        for index in graph.lstm.inputs[first : first + 4]:
+            tensor = graph.tensor(index)
+            buffer = graph.object.buffers[tensor.buffer]
+            size = len(buffer.data) // int(np.prod(tensor.shape))
+            tensor.shape = np.ones(dimensions, np.int32)
+            buffer.data = np.zeros(size, np.uint8)
+    return graph.to_bytes()
+
+
+def ops_header(methods: Sequence[str], kernels: str) -> str:
     """Returns ``kws_ops.h``.
 
     Args:
         methods: Of ``MicroMutableOpResolver``, one for each kind of op.
+        kernels: One of ``KERNELS``.
     """
-    checks = " ||\n      ".join(f"resolver->{method}() != kTfLiteOk" for method in methods)
+    own = kernels == KERNELS[0]
+    calls = [f"{m}({'kws::RegisterLstm()' if own and m == _LSTM_METHOD else ''})" for m in methods]
+    checks = " ||\n      ".join(f"resolver->{call} != kTfLiteOk" for call in calls)
     return header(
         "KWS_OPS_H_",
         [
             "// The ops of the model, and no others.",
+            *(['#include "kws_lstm_op.h"'] if own else []),
             '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"',
             "",
             f"using KwsOpResolver = tflite::MicroMutableOpResolver<{len(methods)}>;",

@@ -2,42 +2,36 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from kws_tf.chip import files as chip_files
+from kws_tf.chip import frontend_tables, lstm_tables
+from kws_tf.chip.source import defines, header
 from kws_tf.deployment import c_files
-from kws_tf.deployment.golden import Golden, golden_source, make_golden
+from kws_tf.deployment.golden import golden_source, make_golden
 from kws_tf.deployment.readme import Memory, readme
-from kws_tf.deployment.tflm_model import TflmModel, inspect
+from kws_tf.deployment.tflm_model import KERNELS, TflmModel, inspect
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
-from kws_tf.frontend import c_tables
-from kws_tf.frontend.c_source import defines, header
+from kws_tf.reference import IntegerModel
 from kws_tf.tflite import model as models
 from kws_tf.tflite.manifest import Manifest
 from kws_tf.tflite.trigger import Trigger
 
-FIRMWARE_SOURCES = (
-    "kws_fft_cmsis.c",
-    "kws_golden.h",
-    "kws_golden.c",
-    "kws_model.h",
-    "keyword_spotter.h",
-    "keyword_spotter.cc",
-    "kws_board.h",
-    "main_frontend.c",
-    "main_examples.cc",
-    "main_microphone.cc",
-    "board_stdin.c",
-    "mps2.h",
-    "mps2.c",
-    "mps2.ld",
-    "arm-none-eabi.cmake",
-    "CMakeLists.txt",
-    "run_qemu.sh",
+_COMMON = (
+    *("kws_golden.h", "kws_golden.c", "main_frontend.c", "kws_board.h", "board_stdin.c"),
+    *("mps2.h", "mps2.c", "mps2.ld", "mps3.ld", "sections.ld"),
+    *("arm-none-eabi.cmake", "CMakeLists.txt", "run_qemu.sh"),
 )
+_BARE = ("main_bare.c", "main_listen.c")
+_TFLM = (
+    *("kws_model.h", "keyword_spotter.h", "keyword_spotter.cc"),
+    *("main_examples.cc", "main_microphone.cc"),
+)
+_KERNEL_OP = ("kws_lstm_op.h", "kws_lstm_op.cc")
 
 
 class Export(NamedTuple):
@@ -46,13 +40,13 @@ class Export(NamedTuple):
     Attributes:
         folder: Where.
         manifest: Of the model, with the trigger.
-        model: Ops and arena.
+        model: Ops and arena; ``None`` for a bare firmware.
         memory: Bytes by part, without code.
     """
 
     folder: Path
     manifest: Manifest
-    model: TflmModel
+    model: TflmModel | None
     memory: tuple[Memory, ...]
 
 
@@ -61,6 +55,8 @@ def export(
     folder: Path,
     examples: Sequence[Path] = (),
     trigger: Trigger | None = None,
+    kernels: str = KERNELS[0],
+    bare: bool = False,
 ) -> Export:
     """Writes everything a firmware needs.
 
@@ -69,68 +65,85 @@ def export(
         folder: Folder to write into; made where it is missing.
         examples: Recordings for the golden vectors; generated signals where there are none.
         trigger: Settings of the trigger; by default the manifest's.
+        kernels: Whose LSTM runs under TFLM, one of ``KERNELS``.
+        bare: Write a firmware in C, without TFLM.
 
     Raises:
         KwsError: If the model, its manifest or a recording cannot be used, or the folder cannot
             be written.
     """
     opened, folder = models.load(model_path), Path(folder)
-    manifest = opened.manifest
-    trigger = trigger or manifest.trigger
-    details = manifest.details | {"trigger": dataclasses.asdict(trigger)}
-    manifest = dataclasses.replace(manifest, details=details)
-    tables = c_tables.make_tables(manifest.front_end, manifest.input_scale)
-    model = inspect(opened)
+    trigger = trigger or opened.manifest.trigger
+    details = opened.manifest.details | {"trigger": dataclasses.asdict(trigger)}
+    manifest = dataclasses.replace(opened.manifest, details=details)
+    tables = frontend_tables.make_tables(manifest.front_end, manifest.input_scale)
     golden = make_golden(opened.content, manifest, examples)
-    memory = _memory(manifest, tables, model)
-    files = _files(opened.content, manifest, tables, model, golden)
-    files["README.md"] = readme(manifest, model, memory, [example.name for example in golden])
+    config = [
+        *chip_files.config_lines(manifest, tables),
+        *defines(GOLDEN_EXAMPLES=len(golden)),
+    ]
+    common = chip_files.common_files(manifest, tables) | {
+        "kws_golden_data.c": golden_source(golden),
+        "manifest.json": json.dumps(manifest.to_json(), indent=1) + "\n",
+    }
+    texts = common | _sources(_COMMON)
+    if bare:
+        model = None
+        texts |= chip_files.spotter_files(opened.content, manifest) | _sources(_BARE)
+        config += defines(UNITS=manifest.hidden_units)
+    else:
+        model = inspect(opened, kernels)
+        texts |= _tflm_files(opened.content, model)
+        config += c_files.application_lines(model)
+    texts["kws_config.h"] = header("KWS_CONFIG_H_", config)
+    memory = _memory(opened.content, manifest, tables, model)
+    texts["README.md"] = readme(manifest, model, memory, [example.name for example in golden])
+    _write(folder, texts)
+    return Export(folder, manifest, model, memory)
+
+
+def _tflm_files(content: bytes, model: TflmModel) -> dict[str, str]:
+    """Returns the application with TFLM, and the project's kernel where it is wanted."""
+    texts = _sources(_TFLM) | {"kws_ops.h": c_files.ops_header(model.methods, model.kernels)}
+    if model.kernels == "kws":
+        texts |= chip_files.kernel_files(content) | _sources(_KERNEL_OP)
+        content = c_files.without_lstm_weights(content)
+    return texts | {"kws_model.c": c_files.model_source(content)}
+
+
+def _sources(names: Sequence[str]) -> dict[str, str]:
+    firmware = resources.files("kws_tf.deployment") / "firmware"
+    return {name: (firmware / name).read_text(encoding="utf-8") for name in names}
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
+        for name, text in texts.items():
             write_bytes(folder / name, text.encode())
     except OSError as error:
         raise KwsError(
             f"cannot write {error.filename or folder} ({error.strerror}); give -o another folder"
         ) from error
-    return Export(folder, manifest, model, memory)
 
 
-def _files(
-    content: bytes,
-    manifest: Manifest,
-    tables: c_tables.Tables,
-    model: TflmModel,
-    golden: Sequence[Golden],
-) -> dict[str, str]:
-    """Returns the texts by name, those that are the same for every model as well."""
-    config = [
-        *c_tables.config_lines(
-            manifest.front_end, manifest.input_scale, manifest.input_bits, tables
-        ),
-        *c_files.application_lines(manifest, model),
-        *defines(GOLDEN_EXAMPLES=len(golden)),
-    ]
-    firmware = resources.files("kws_tf.deployment") / "firmware"
-    files = {name: c_tables.source(name) for name in c_tables.FRONT_END_SOURCES}
-    files |= {name: (firmware / name).read_text(encoding="utf-8") for name in FIRMWARE_SOURCES}
-    return files | {
-        "kws_config.h": header("KWS_CONFIG_H_", config),
-        "kws_tables.c": c_tables.table_source(tables),
-        "kws_model.c": c_files.model_source(content, manifest.labels),
-        "kws_ops.h": c_files.ops_header(model.methods),
-        "kws_golden_data.c": golden_source(golden),
-        "manifest.json": json.dumps(manifest.to_json(), indent=1) + "\n",
-    }
-
-
-def _memory(manifest: Manifest, tables: c_tables.Tables, model: TflmModel) -> tuple[Memory, ...]:
+def _memory(
+    content: bytes, manifest: Manifest, tables: frontend_tables.Tables, model: TflmModel | None
+) -> tuple[Memory, ...]:
     front_end, classes = manifest.front_end, len(manifest.labels)
     decisions = manifest.trigger.smoothing_decisions
+    own = model is None or model.kernels == "kws"
+    kernel = lstm_tables.make_tables(IntegerModel.from_tflite(content)) if own else None
+    parts = []
+    if model:
+        file = len(c_files.without_lstm_weights(content)) if own else len(content)
+        parts += [Memory("model file", file, 0), Memory("tensor arena", 0, model.arena_bytes)]
+    if kernel:
+        state = 0 if model else kernel.state_bytes
+        parts.append(Memory("LSTM: weights, state", kernel.bytes, state))
     return (
-        Memory("model", manifest.bytes, 0),
-        Memory("tensor arena", 0, model.arena_bytes),
-        Memory("front end: tables, state", tables.bytes, c_tables.ram_bytes(front_end)),
+        *parts,
+        Memory("front end: tables, state", tables.bytes, frontend_tables.ram_bytes(front_end)),
         Memory("window of features", 0, front_end.frames * front_end.features),
         Memory("smoothing", 0, 4 * classes * (decisions + 2) + classes),
     )

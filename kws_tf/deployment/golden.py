@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kws_tf.chip.source import c_array, c_string
 from kws_tf.data.sources import read_samples
-from kws_tf.frontend.c_source import c_array, c_string
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features
 from kws_tf.tflite import tflm

@@ -44,7 +44,9 @@ RESOLVER_METHODS = {
     "UNPACK": "AddUnpack",
 }
 
-ARENA_MARGIN = 0.1
+KERNELS = ("kws", "cmsis-nn", "reference")
+"""Whose LSTM runs under TFLM: the project's own, CMSIS-NN's or TFLM's."""
+ARENA_MARGIN = 0.05
 _ARENA_STEP = 256
 
 
@@ -54,14 +56,22 @@ class TflmModel(NamedTuple):
     methods: tuple[str, ...]
     """Of ``MicroMutableOpResolver``, one for each kind of op."""
     ends_in_softmax: bool
+    kernels: str
+    """One of ``KERNELS``."""
     arena_used: int
-    """Bytes that tflite-micro used of its arena, on a 64-bit machine."""
+    """Bytes that tflite-micro used of its arena, reference kernels, on a 64-bit machine."""
+    arena_needed: int
+    """By ``kernels``, likewise."""
     arena_bytes: int
-    """With ``ARENA_MARGIN``, rounded up."""
+    """What the application reserves: ``arena_needed`` with ``ARENA_MARGIN``, rounded up."""
 
 
-def inspect(model: Model) -> TflmModel:
+def inspect(model: Model, kernels: str = KERNELS[0]) -> TflmModel:
     """Reads a model's ops and measures its arena.
+
+    Args:
+        model: From ``kws_tf.tflite.model.load``.
+        kernels: One of ``KERNELS``.
 
     Raises:
         KwsError: If the model has no fused LSTM, several outputs, or an op that TFLM has not, or
@@ -83,6 +93,24 @@ def inspect(model: Model) -> TflmModel:
     shape = (1, front_end.frames, front_end.features)
     ran = tflm.run(model.content, np.zeros(shape, np.int8), str(model.path))
     used = ran.arena_bytes["total"]
-    wanted = -(-round(used * (1 + ARENA_MARGIN)) // _ARENA_STEP) * _ARENA_STEP
+    needed = arena_needed(used, model.manifest.hidden_units, front_end.features, kernels)
+    wanted = -(-round(needed * (1 + ARENA_MARGIN)) // _ARENA_STEP) * _ARENA_STEP
     methods = tuple(RESOLVER_METHODS[name] for name in dict.fromkeys(graph.names))
-    return TflmModel(methods, graph.names[-1] == "SOFTMAX", used, wanted)
+    return TflmModel(methods, graph.names[-1] == "SOFTMAX", kernels, used, needed, wanted)
+
+
+def arena_needed(used: int, units: int, inputs: int, kernels: str) -> int:
+    """Returns the arena that a kernel needs, bytes; a 32-bit chip needs about a tenth less.
+
+    Args:
+        used: By the reference kernels on a 64-bit machine.
+        units: Of the LSTM.
+        inputs: Features of a frame.
+        kernels: One of ``KERNELS``.
+    """
+    if kernels == "cmsis-nn":  # keeps the sums of both products of four gates, int32
+        return used + 8 * 4 * units
+    if kernels == "kws":  # instead of four 16-bit gates: hidden state twice and input, 16 bits
+        vectors = [-(-length // 16) * 16 for length in (units, units, inputs)]
+        return used - 4 * 2 * units + 2 * sum(vectors)
+    return used

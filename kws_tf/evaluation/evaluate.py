@@ -145,6 +145,6 @@ def _inputs(examples: LabelledFeatures, manifest: Manifest, frontend: str) -> np
         return manifest.quantize(examples.features)
     if examples.samples is None:
         raise KwsError("the C front end takes the audio of a test set; give --test-dir one")
-    from kws_tf.frontend.c_frontend import c_features_int8
+    from kws_tf.chip.frontend import c_features_int8
 
     return c_features_int8(examples.samples, manifest)

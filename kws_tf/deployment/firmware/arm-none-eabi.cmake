@@ -6,9 +6,11 @@ set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES KWS_CPU)
 
-set(KWS_CPU cortex-m4 CACHE STRING "cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33")
+set(KWS_CPU cortex-m4 CACHE STRING "cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55")
 set(KWS_CPU_FLAGS "-mcpu=${KWS_CPU} -mthumb")
-if(KWS_CPU MATCHES "m4|m7|m33")
+if(KWS_CPU MATCHES "m55")
+  string(APPEND KWS_CPU_FLAGS " -mfloat-abi=hard") # its FPU and Helium follow from -mcpu
+elseif(KWS_CPU MATCHES "m4|m7|m33")
   if(KWS_CPU MATCHES "m7")
     set(KWS_FPU fpv5-d16)
   elseif(KWS_CPU MATCHES "m33")

@@ -72,10 +72,9 @@ Status KeywordSpotter::Init() {
 
 void KeywordSpotter::Reset() {
   kws_frontend_reset(&frontend_);
-  next_row_ = rows_seen_ = hops_to_decision_ = refractory_hops_ = decisions_ = 0;
+  kws_trigger_reset(&trigger_);
+  next_row_ = rows_seen_ = hops_to_decision_ = 0;
   std::memset(posteriors_, 0, sizeof(posteriors_));
-  std::memset(smoothed_, 0, sizeof(smoothed_));
-  std::memset(history_, 0, sizeof(history_));
 }
 
 Status KeywordSpotter::Feed(const int16_t* samples, size_t count, Detection* detection) {
@@ -89,7 +88,7 @@ Status KeywordSpotter::Feed(const int16_t* samples, size_t count, Detection* det
     if (!kws_frontend_row(&frontend_, rows_ + next_row_ * KWS_FEATURES)) continue;
     next_row_ = (next_row_ + 1) % KWS_FRAMES;
     if (rows_seen_ < KWS_FRAMES) ++rows_seen_;
-    if (refractory_hops_ > 0) --refractory_hops_;
+    kws_trigger_hop(&trigger_);
     if (hops_to_decision_ > 0) --hops_to_decision_;
     if (rows_seen_ < KWS_FRAMES || hops_to_decision_ > 0) continue;
     hops_to_decision_ = KWS_DECISION_HOPS;
@@ -130,25 +129,10 @@ Status KeywordSpotter::Decide(Detection* detection) {
   // The oldest row comes first, so the ring is turned until it begins at 0.
   std::rotate(rows_, rows_ + next_row_ * KWS_FEATURES, rows_ + sizeof(rows_));
   next_row_ = 0;
-  const uint32_t slot = decisions_ % KWS_SMOOTHING_DECISIONS;
   const Status status = Classify(rows_);
   if (status != Status::kOk) return status;
-  std::memcpy(history_[slot], posteriors_, sizeof(posteriors_));
-  ++decisions_;
-
-  const uint32_t averaged = std::min<uint32_t>(decisions_, KWS_SMOOTHING_DECISIONS);
-  int best = -1;
-  for (int i = 0; i < KWS_CLASSES; ++i) {
-    float sum = 0.0f;
-    for (uint32_t k = 0; k < averaged; ++k) sum += history_[k][i];
-    smoothed_[i] = sum / static_cast<float>(averaged);
-    if (kws_is_keyword[i] && (best < 0 || smoothed_[i] > smoothed_[best])) best = i;
-  }
-  if (best >= 0 && averaged == KWS_SMOOTHING_DECISIONS && refractory_hops_ == 0 &&
-      smoothed_[best] >= KWS_TRIGGER_THRESHOLD) {
-    *detection = Detection{best, smoothed_[best]};
-    refractory_hops_ = KWS_REFRACTORY_HOPS;
-  }
+  const kws_detection_t now = kws_trigger_decide(&trigger_, posteriors_);
+  if (now.label >= 0) *detection = Detection{now.label, now.score};
   return Status::kOk;
 }
 

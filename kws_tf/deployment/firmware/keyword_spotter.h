@@ -12,6 +12,7 @@
 #include "kws_config.h"
 #include "kws_frontend.h"
 #include "kws_ops.h"
+#include "kws_trigger.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 
 namespace kws {
@@ -61,14 +62,14 @@ class KeywordSpotter {
 
   // Of the last decision, in the order of kws_labels.
   const float* posteriors() const { return posteriors_; }
-  const float* smoothed() const { return smoothed_; }
+  const float* smoothed() const { return trigger_.smoothed; }
   const int8_t* output() const { return output_; }
   // Index of the largest posterior of the last decision.
   int label() const;
 
   size_t arena_used_bytes() const { return interpreter_ ? interpreter_->arena_used_bytes() : 0; }
   // How many decisions Feed has made since the last reset.
-  uint32_t decisions() const { return decisions_; }
+  uint32_t decisions() const { return trigger_.decisions; }
 
  private:
   Status Decide(Detection* detection);
@@ -81,12 +82,9 @@ class KeywordSpotter {
   uint32_t next_row_ = 0;
   uint32_t rows_seen_ = 0;
   uint32_t hops_to_decision_ = 0;
-  uint32_t refractory_hops_ = 0;
-  uint32_t decisions_ = 0;
   int8_t output_[KWS_CLASSES] = {};
   float posteriors_[KWS_CLASSES] = {};
-  float smoothed_[KWS_CLASSES] = {};
-  float history_[KWS_SMOOTHING_DECISIONS][KWS_CLASSES] = {};
+  kws_trigger_t trigger_ = {};
   alignas(16) uint8_t arena_[KWS_ARENA_BYTES] = {};
 };
 

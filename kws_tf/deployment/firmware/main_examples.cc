@@ -9,7 +9,7 @@
 
 #include "keyword_spotter.h"
 #include "kws_golden.h"
-#include "kws_model.h"
+#include "kws_labels.h"
 
 #ifdef KWS_MPS2
 #include "mps2.h"

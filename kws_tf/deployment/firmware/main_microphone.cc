@@ -3,7 +3,7 @@
 
 #include "keyword_spotter.h"
 #include "kws_board.h"
-#include "kws_model.h"
+#include "kws_labels.h"
 
 namespace {
 

@@ -36,6 +36,9 @@ void Reset_Handler(void) {
   exit(main());
 }
 
+/* Of crtbegin.o, which -nostartfiles leaves out: what static objects' destructors belong to. */
+void *__dso_handle = 0;
+
 void _init(void) {} /* __libc_init_array and exit call them */
 void _fini(void) {}
 

@@ -2,7 +2,15 @@
 #ifndef KWS_MPS2_H_
 #define KWS_MPS2_H_
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void mps2_start(void);
 unsigned long mps2_instructions(void); /* since mps2_start */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

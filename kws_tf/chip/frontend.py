@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from kws_tf.chip import frontend_tables
 from kws_tf.errors import KwsError
-from kws_tf.frontend import c_tables
 from kws_tf.frontend.config import FrontEnd
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -114,7 +114,7 @@ def _build(front_end: FrontEnd, input_scale: float, input_bits: int) -> ctypes.C
     """Compiles the front end; the library stays loaded after its file is gone."""
     with tempfile.TemporaryDirectory(prefix="kws_frontend_") as name:
         folder = Path(name)
-        c_tables.write_front_end(folder, front_end, input_scale, input_bits)
+        frontend_tables.write_front_end(folder, front_end, input_scale, input_bits)
         (folder / "size.c").write_text(
             '#include "kws_frontend.h"\n'
             "extern const size_t kws_frontend_size;\n"

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kws_tf.chip.source import c_array, c_float, defines, header, wrapped
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes
 from kws_tf.frontend import features
-from kws_tf.frontend.c_source import c_array, c_float, defines, header, wrapped
 from kws_tf.frontend.config import FrontEnd
 
 FRONT_END_SOURCES = ("kws_frontend.h", "kws_frontend.c", "kws_fft.c")
@@ -156,4 +156,4 @@ def write_front_end(folder: Path, front_end: FrontEnd, input_scale: float, input
 
 def source(name: str) -> str:
     """Returns the text of one of the C front end's own sources."""
-    return (resources.files("kws_tf.frontend") / "c" / name).read_text(encoding="utf-8")
+    return (resources.files("kws_tf.chip") / "c" / name).read_text()

@@ -1,0 +1,126 @@
+"""The bare spotter from Python: WAV to decision by exactly the chip's code."""
+
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from kws_tf.chip import files, library
+from kws_tf.errors import KwsError
+from kws_tf.tflite.model import Model
+
+_BLOCK = 64
+
+
+class ChipSpotter:
+    """A model's front end, LSTM, classifier and trigger in C.
+
+    Args:
+        model: From ``kws_tf.tflite.model.load``.
+
+    Raises:
+        KwsError: If there is no C compiler, or the model is one that the C code cannot compute.
+
+    Example:
+        >>> spotter = ChipSpotter(model)  # doctest: +SKIP
+        >>> spotter.outputs(samples)  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model):
+        """Builds the library, or takes the one built before."""
+        self._library = _build(model)
+        self._front_end, self._classes = model.manifest.front_end, len(model.manifest.labels)
+        self._state = self._new_state()
+        self._call("kws_spotter_init", self._state)
+
+    def outputs(self, samples: np.ndarray) -> np.ndarray:
+        """Decides on examples of samples.
+
+        Args:
+            samples: int16 [examples, samples of the window].
+
+        Returns:
+            int8 [examples, classes]: 256 * posterior - 128.
+        """
+        return self._outputs("kws_run_examples", samples, (self._front_end.samples,), np.int16)
+
+    def outputs_of_features(self, features: np.ndarray) -> np.ndarray:
+        """Decides on the model's input, int8 [examples, frames, features], as ``outputs``."""
+        shape = (self._front_end.frames, self._front_end.features)
+        return self._outputs("kws_run_features", features, shape, np.int8)
+
+    def listen(self, samples: np.ndarray) -> tuple[int, float] | None:
+        """Takes samples of a stream, int16 [n] of any length.
+
+        Returns:
+            Label and score of the last keyword that was triggered within them, or ``None``.
+        """
+        samples = np.ascontiguousarray(samples, np.int16)
+        label, score = ctypes.c_int(), ctypes.c_float()
+        size = ctypes.c_size_t(len(samples))
+        self._call(
+            "kws_listen",
+            self._state,
+            samples.ctypes.data_as(ctypes.c_void_p),
+            size,
+            ctypes.byref(label),
+            ctypes.byref(score),
+        )
+        return None if label.value < 0 else (label.value, score.value)
+
+    def reset(self) -> None:
+        """Forgets the stream."""
+        self._call("kws_spotter_reset", self._state)
+
+    def _new_state(self):
+        size = ctypes.c_size_t.in_dll(self._library, "kws_spotter_size").value
+        return ctypes.create_string_buffer(size)
+
+    def _call(self, function: str, *arguments) -> None:
+        status = getattr(self._library, function)(*arguments)
+        if status:
+            text = self._library.kws_status_text
+            text.restype = ctypes.c_char_p
+            raise KwsError(f"the chip's code says: {text(status).decode()}")
+
+    def _outputs(self, function: str, values: np.ndarray, shape, dtype) -> np.ndarray:
+        values = np.ascontiguousarray(values)
+        if values.dtype != dtype or values.shape[1:] != shape:
+            raise KwsError(
+                f"the chip's code takes {np.dtype(dtype)} [examples, "
+                f"{', '.join(map(str, shape))}], not {values.dtype} {list(values.shape)}"
+            )
+        outputs = np.empty((len(values), self._classes), np.int8)
+
+        def run(start: int) -> None:
+            part, into = values[start : start + _BLOCK], outputs[start : start + _BLOCK]
+            self._call(
+                function,
+                self._new_state(),
+                part.ctypes.data_as(ctypes.c_void_p),
+                ctypes.c_size_t(len(part)),
+                into.ctypes.data_as(ctypes.c_void_p),
+            )
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # ctypes releases the global lock
+            list(pool.map(run, range(0, len(values), _BLOCK)))
+        return outputs
+
+
+def _build(model: Model) -> ctypes.CDLL:
+    return _build_of(model.sha256, model)
+
+
+_built: dict[str, ctypes.CDLL] = {}
+
+
+def _build_of(sha256: str, model: Model) -> ctypes.CDLL:
+    """Builds a model's library once."""
+    key = f"{sha256} {model.manifest.trigger}"
+    if key not in _built:
+        texts = files.spotter_files(model.content, model.manifest)
+        del texts["kws_fft_cmsis.c"]  # the other FFT serves
+        texts["kws_python.c"] = files.source("kws_python.c")
+        _built[key] = library.build(texts)
+    return _built[key]
