@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kws_tf.chip import files, frontend_tables, library
+from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.data.sources import read_samples
 from kws_tf.deployment import golden
 from kws_tf.errors import KwsError
-from kws_tf.chip import frontend as c_frontend
-from kws_tf.chip import frontend_tables
-from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import FrontEnd, LogMel, front_end
 from kws_tf.frontend.features import features, log_mel, unnormalised_features
 from kws_tf.tflite.manifest import Manifest
@@ -165,17 +164,19 @@ def test_bad_input_is_refused(manifest, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(KwsError, match="needs a C compiler"):
-        c_frontend.compiler()
+        library.compiler()
 
 
 # --- Compilers and sanitizers.
 
 
 def build_sweep(folder: Path, manifest: Manifest, command: list[str]) -> Path:
-    frontend_tables.write_front_end(folder, manifest.front_end, manifest.input_scale, manifest.input_bits)
+    texts = files.front_end_files(manifest.front_end, manifest.input_scale, manifest.input_bits)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
     program = folder / "sweep"
     sources = [str(SWEEP), *map(str, sorted(folder.glob("*.c")))]
-    command = [*command, *c_frontend.FLAGS, "-g", f"-I{folder}", *sources, "-lm", "-o", program]
+    command = [*command, *library.FLAGS, "-g", f"-I{folder}", *sources, "-lm", "-o", program]
     result = subprocess.run(command, capture_output=True, text=True)
     assert not result.returncode, result.stderr
     return program

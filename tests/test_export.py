@@ -23,12 +23,12 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tflite_micro import runtime
 from tiny_run import write_wav
 
+from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.deployment import export as exporting
 from kws_tf.deployment import golden, tflm_model
 from kws_tf.deployment.export import export
 from kws_tf.errors import KwsError
 from kws_tf.frontend import c_source
-from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.frontend.config import front_end
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph

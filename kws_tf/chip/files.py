@@ -7,6 +7,7 @@ import numpy as np
 
 from kws_tf.chip import frontend_tables, lstm_tables
 from kws_tf.chip.source import c_array, c_float, c_string, defines, header
+from kws_tf.frontend.config import FrontEnd
 from kws_tf.labels import SILENCE, UNKNOWN
 from kws_tf.reference import IntegerModel
 from kws_tf.tflite.manifest import Manifest
@@ -22,6 +23,20 @@ _SPOTTER = ("kws_classifier.c", "kws_spotter.h", "kws_spotter.c")
 def source(name: str) -> str:
     """Returns the text of one of the C sources."""
     return (resources.files("kws_tf.chip") / "c" / name).read_text(encoding="utf-8")
+
+
+def front_end_files(front_end: FrontEnd, input_scale: float, input_bits: int) -> dict[str, str]:
+    """Returns the C front end by itself, ``kws_config.h`` included.
+
+    Raises:
+        KwsError: If the front end is one that the C code cannot compute.
+    """
+    tables = frontend_tables.make_tables(front_end, input_scale)
+    config = frontend_tables.config_lines(front_end, input_scale, input_bits, tables)
+    return {name: source(name) for name in frontend_tables.FRONT_END_SOURCES} | {
+        "kws_config.h": header("KWS_CONFIG_H_", config),
+        "kws_tables.c": frontend_tables.table_source(tables),
+    }
 
 
 def common_files(manifest: Manifest, tables: frontend_tables.Tables) -> dict[str, str]:

@@ -1,32 +1,22 @@
-"""The C front end from Python: built with the system's compiler, called through ctypes."""
+"""The C front end from Python."""
 
 import ctypes
 import functools
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from kws_tf.chip import frontend_tables
+from kws_tf.chip import files, library
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
+from kws_tf.tflite.manifest import Manifest
 
-FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic")
-
-
-class ModelInput(Protocol):
-    """What the C front end needs of a model; a manifest has it."""
-
-    front_end: FrontEnd
-    input_scale: float
-    input_bits: int
+_SIZE = """#include "kws_frontend.h"
+extern const size_t kws_frontend_size;
+const size_t kws_frontend_size = sizeof(kws_frontend_t);
+"""
 
 
-def c_features_int8(samples: np.ndarray, manifest: ModelInput) -> np.ndarray:
+def c_features_int8(samples: np.ndarray, manifest: Manifest) -> np.ndarray:
     """Computes the model's input as the chip does, by the C front end that is exported.
 
     Args:
@@ -46,11 +36,11 @@ def c_features_int8(samples: np.ndarray, manifest: ModelInput) -> np.ndarray:
             f"the C front end takes int16 samples [examples, samples], not {samples.dtype} "
             f"{list(samples.shape)}"
         )
-    library = CFrontEnd(manifest)
+    front_end = CFrontEnd(manifest)
     shape = (len(samples), manifest.front_end.frames, manifest.front_end.features)
     features = np.empty(shape, np.int8)
     for example, rows in zip(samples, features, strict=True):
-        library.example(example, rows)
+        front_end.example(example, rows)
     return features
 
 
@@ -64,7 +54,7 @@ class CFrontEnd:
         KwsError: If there is no C compiler, or the front end cannot be computed in C.
     """
 
-    def __init__(self, manifest: ModelInput):
+    def __init__(self, manifest: Manifest):
         """Builds the library, or takes the one built before."""
         self._library = _build(manifest.front_end, manifest.input_scale, manifest.input_bits)
         self.features = manifest.front_end.features
@@ -97,38 +87,10 @@ class CFrontEnd:
         return np.array(rows, np.int8).reshape(-1, self.features)
 
 
-def compiler() -> str:
-    """Returns the system's C compiler.
-
-    Raises:
-        KwsError: If there is none.
-    """
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        if name and shutil.which(name):
-            return name
-    raise KwsError("the C front end needs a C compiler; install gcc or clang, or set CC")
-
-
 @functools.lru_cache(maxsize=8)
 def _build(front_end: FrontEnd, input_scale: float, input_bits: int) -> ctypes.CDLL:
-    """Compiles the front end; the library stays loaded after its file is gone."""
-    with tempfile.TemporaryDirectory(prefix="kws_frontend_") as name:
-        folder = Path(name)
-        frontend_tables.write_front_end(folder, front_end, input_scale, input_bits)
-        (folder / "size.c").write_text(
-            '#include "kws_frontend.h"\n'
-            "extern const size_t kws_frontend_size;\n"
-            "const size_t kws_frontend_size = sizeof(kws_frontend_t);\n",
-            encoding="utf-8",
-        )
-        library = folder / "kws_frontend.so"
-        sources = sorted(str(path) for path in folder.glob("*.c"))
-        command = [compiler(), *FLAGS, "-shared", "-fPIC", *sources, "-lm", "-o", str(library)]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode:
-            reason = (result.stderr.strip().splitlines() or ["no message"])[0]
-            raise KwsError(f"{command[0]} cannot build the C front end ({reason}); try another CC")
-        loaded = ctypes.CDLL(str(library))
+    texts = files.front_end_files(front_end, input_scale, input_bits)
+    loaded = library.build(texts | {"size.c": _SIZE})
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     loaded.kws_frontend_reset.argtypes = [pointer]
     loaded.kws_frontend_feed.argtypes = [pointer, pointer, size]

@@ -1,15 +1,12 @@
 """The C front end's constants and tables, made from the one description in the manifest."""
 
-from importlib import resources
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.chip.source import c_array, c_float, defines, header, wrapped
+from kws_tf.chip.source import c_array, c_float, defines, wrapped
 from kws_tf.errors import KwsError
-from kws_tf.files import write_bytes
 from kws_tf.frontend import features
 from kws_tf.frontend.config import FrontEnd
 
@@ -140,20 +137,3 @@ def table_source(tables: Tables) -> str:
         c_array("float", "kws_bias", tables.bias),
     ]
     return "\n".join(part for part in parts if part)
-
-
-def write_front_end(folder: Path, front_end: FrontEnd, input_scale: float, input_bits: int) -> None:
-    """Writes the C front end of a model: its sources, constants and tables, and nothing else."""
-    tables = make_tables(front_end, input_scale)
-    files = {name: source(name) for name in FRONT_END_SOURCES}
-    files["kws_config.h"] = header(
-        "KWS_CONFIG_H_", config_lines(front_end, input_scale, input_bits, tables)
-    )
-    files["kws_tables.c"] = table_source(tables)
-    for name, text in files.items():
-        write_bytes(folder / name, text.encode())
-
-
-def source(name: str) -> str:
-    """Returns the text of one of the C front end's own sources."""
-    return (resources.files("kws_tf.chip") / "c" / name).read_text()

@@ -108,16 +108,12 @@ class ChipSpotter:
         return outputs
 
 
+_built: dict[tuple, ctypes.CDLL] = {}
+
+
 def _build(model: Model) -> ctypes.CDLL:
-    return _build_of(model.sha256, model)
-
-
-_built: dict[str, ctypes.CDLL] = {}
-
-
-def _build_of(sha256: str, model: Model) -> ctypes.CDLL:
     """Builds a model's library once."""
-    key = f"{sha256} {model.manifest.trigger}"
+    key = (model.sha256, model.manifest.trigger)
     if key not in _built:
         texts = files.spotter_files(model.content, model.manifest)
         del texts["kws_fft_cmsis.c"]  # the other FFT serves

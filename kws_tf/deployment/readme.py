@@ -10,8 +10,8 @@ from kws_tf.tflite.manifest import Manifest
 
 _KERNELS = {"kws": "`kws_lstm.c` and they", "cmsis-nn": "CMSIS-NN's", "reference": "they"}
 _NOTES = {
-    "kws": "The LSTM is `kws_lstm.c`, through `kws_lstm_op.cc`. `kws_lstm_data.c` has its weights, in "
-    "its order;\n`kws_model.c` is the model without them, for this kernel alone.",
+    "kws": "The LSTM is `kws_lstm.c`, through `kws_lstm_op.cc`. Its weights are in\n"
+    "`kws_lstm_data.c`, in its order; `kws_model.c` is the model without them, for it alone.",
     "cmsis-nn": "Build TFLM with CMSIS-NN (`OPTIMIZED_KERNEL_DIR=cmsis_nn`).",
     "reference": "Build TFLM with its reference kernels.",
 }
