@@ -64,6 +64,7 @@ def run_lstm(kernel, model: IntegerModel, inputs):
         *(features, units, tables.weights.ctypes.data, factors, _Factor(*tables.hidden_factor)),
         *(model.hidden_state.zero_point, model.cell_power, tables.cell_limit),
     )
+    inputs = np.ascontiguousarray(inputs)
     examples, steps, _ = inputs.shape
     hidden = np.empty((examples, steps, units), np.int8)
     cell = np.empty((examples, units), np.int16)
