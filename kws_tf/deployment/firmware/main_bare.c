@@ -69,6 +69,9 @@ int main(void) {
     mps2_start();
     kws_spotter_classify(&spotter, golden->input);
     printf("  instructions of the model: %lu\n", mps2_instructions());
+    mps2_start();
+    kws_spotter_classify_example(&spotter, golden->samples, KWS_EXAMPLE_SAMPLES);
+    printf("  bytes of stack: %lu\n", mps2_stack());
 #endif
     if (!golden_passes(golden)) ++failures;
   }

@@ -67,8 +67,22 @@ static void restart(void) {
   started = SYST_CVR;
 }
 
+/* The stack below the caller is painted, and later searched for the lowest word that changed. */
+#define PAINT 0xC5C5C5C5u
+#define PAINTED 16384u /* words */
+
+static volatile uint32_t *painted_from;
+
+static volatile uint32_t *stack_pointer(void) {
+  volatile uint32_t *pointer;
+  __asm volatile("mov %0, sp" : "=r"(pointer));
+  return pointer;
+}
+
 void mps2_start(void) {
   uint32_t loops = LOOPS;
+  painted_from = stack_pointer();
+  for (uint32_t i = 1; i <= PAINTED; ++i) painted_from[-(int)i] = PAINT;
   restart();
   __asm volatile(".syntax unified\n1: subs %0, %0, #1\n bne 1b" : "+l"(loops) : : "cc");
   loop_ticks = elapsed();
@@ -78,4 +92,10 @@ void mps2_start(void) {
 unsigned long mps2_instructions(void) {
   const uint32_t ticks = elapsed();
   return loop_ticks ? (unsigned long)((uint64_t)ticks * 2u * LOOPS / loop_ticks) : 0;
+}
+
+unsigned long mps2_stack(void) {
+  uint32_t words = PAINTED;
+  while (words > 0 && painted_from[-(int)words] == PAINT) --words;
+  return 4u * words;
 }

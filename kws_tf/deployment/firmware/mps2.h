@@ -1,4 +1,4 @@
-/* Counts instructions on QEMU's mps2 machines under -icount shift=0. */
+/* Counts instructions and stack on QEMU's mps2 machines under -icount shift=0. */
 #ifndef KWS_MPS2_H_
 #define KWS_MPS2_H_
 
@@ -8,6 +8,7 @@ extern "C" {
 
 void mps2_start(void);
 unsigned long mps2_instructions(void); /* since mps2_start */
+unsigned long mps2_stack(void);        /* bytes of stack that calls have taken since then */
 
 #ifdef __cplusplus
 }
