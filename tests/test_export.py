@@ -2,13 +2,14 @@
 
 TensorFlow Lite Micro's sources are not here: the C++ application is compiled against stand-in
 headers (tests/tflm_stub), behind which the tflite-micro package computes. TFLM_DIR, a checkout or
-a tree, replaces them in the last test.
+a tree, replaces them in the last test (TFLM_LIBRARY: its library, where it is elsewhere).
 """
 
 import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -23,12 +24,13 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tflite_micro import runtime
 from tiny_run import write_wav
 
+from kws_tf.chip import lstm_tables
 from kws_tf.chip.frontend import CFrontEnd, c_features_int8
+from kws_tf.chip.source import c_string
+from kws_tf.deployment import c_files, golden, tflm_model
 from kws_tf.deployment import export as exporting
-from kws_tf.deployment import golden, tflm_model
 from kws_tf.deployment.export import export
 from kws_tf.errors import KwsError
-from kws_tf.frontend import c_source
 from kws_tf.frontend.config import front_end
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph
@@ -68,8 +70,25 @@ def save_model(folder: Path, name: str = "logmel40", example_ms: float = 1000.0,
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
+    """With the reference kernels, which the stand-in has."""
+    folder = tmp_path_factory.mktemp("export")
+    return export(save_model(folder / "model"), folder / "firmware", kernels="reference")
+
+
+@pytest.fixture(scope="module")
+def with_kernel(tmp_path_factory):
+    """As exported by default: the project's LSTM under TFLM."""
     folder = tmp_path_factory.mktemp("export")
     return export(save_model(folder / "model"), folder / "firmware")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    return export(save_model(folder / "model"), folder / "firmware", bare=True)
+
+
+EXPORTS = pytest.mark.parametrize("kind", ["exported", "with_kernel", "bare"])
 
 
 def run(*command, **options) -> str:
@@ -82,19 +101,36 @@ def run(*command, **options) -> str:
 # --- The folder.
 
 
-def test_the_same_model_gives_the_same_bytes(exported, tmp_path):
-    again = export(save_model(tmp_path / "model"), tmp_path / "deep" / "firmware")
-    names = sorted(path.name for path in exported.folder.iterdir() if path.is_file())
-    assert names == sorted(path.name for path in again.folder.iterdir())
+@EXPORTS
+def test_the_same_model_gives_the_same_bytes(kind, request, tmp_path):
+    """Also in a folder that had another firmware before."""
+    first = request.getfixturevalue(kind)
+    path, out = save_model(tmp_path / "model"), tmp_path / "deep" / "firmware"
+    export(path, out, bare=kind != "bare")
+    kernels = first.model.kernels if first.model else "kws"
+    again = export(path, out, kernels=kernels, bare=first.model is None)
+    assert again._replace(folder=first.folder) == first
+    names = sorted(path.name for path in first.folder.iterdir() if path.is_file())
+    assert names == sorted(path.name for path in out.iterdir())
     for name in names:
-        assert (exported.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
+        assert (first.folder / name).read_bytes() == (out / name).read_bytes(), name
 
 
-def test_nothing_in_it_names_a_place_of_this_machine(exported):
-    for path in exported.folder.iterdir():
+@EXPORTS
+def test_nothing_in_it_names_a_place_of_this_machine(kind, request):
+    folder = request.getfixturevalue(kind).folder
+    for path in folder.iterdir():
         if path.is_file():
             text = path.read_text()
-            assert str(exported.folder.parent) not in text and os.getcwd() not in text, path.name
+            assert str(folder.parent) not in text and os.getcwd() not in text, path.name
+
+
+@EXPORTS
+def test_the_readme_names_files_that_are_there(kind, request):
+    folder = request.getfixturevalue(kind).folder
+    named = set(re.findall(r"\bk\w+\.(?:cc|c|h)\b", (folder / "README.md").read_text()))
+    assert len(named) > 8 and {"kws_trigger.c", "kws_labels.c"} <= named
+    assert named <= {path.name for path in folder.iterdir()}
 
 
 def test_the_manifest_gets_the_trigger(exported, tmp_path):
@@ -119,7 +155,8 @@ def test_ops_and_arena(exported):
     assert model.ends_in_softmax
     ops = (exported.folder / "kws_ops.h").read_text()
     assert "MicroMutableOpResolver<4>" in ops and ops.count("resolver->Add") == 4
-    assert 1.1 * model.arena_used <= model.arena_bytes < 1.1 * model.arena_used + 257
+    assert model.arena_needed == model.arena_used
+    assert 1.05 * model.arena_used <= model.arena_bytes < 1.05 * model.arena_used + 257
     # An interpreter with exactly that arena runs.
     content = model_bytes("logmel40")[0]
     interpreter = runtime.Interpreter.from_bytes(content, arena_size=model.arena_bytes)
@@ -134,18 +171,68 @@ def test_the_model_array_is_the_file(exported):
     assert values.tobytes() == model_bytes("logmel40")[0]
 
 
+def test_the_kernel_has_the_weights_in_the_place_of_the_model(exported, with_kernel):
+    """And takes other memory of the arena: vectors of 16 bits instead of four gates."""
+    vectors = 2 * (32 + 32 + 48)  # 24 units and 40 features in steps of 16
+    model = with_kernel.model
+    assert model.arena_needed == exported.model.arena_used - 4 * 2 * 24 + vectors
+    assert (
+        "AddUnidirectionalSequenceLSTM(kws::RegisterLstm())"
+        in (with_kernel.folder / "kws_ops.h").read_text()
+    )
+    content = model_bytes("logmel40")[0]
+    weights = 4 * 24 * (40 + 24) + 4 * 4 * 24
+    rest = c_files.without_lstm_weights(content)
+    assert weights < len(content) - len(rest) + 4 * 16 < weights + 4 * 32
+    before, after = Graph(content), Graph(rest)
+    assert before.names == after.names
+    np.testing.assert_array_equal(
+        before.values(before.dense.inputs[1]), after.values(after.dense.inputs[1])
+    )
+
+
+def test_cmsis_nn_needs_a_larger_arena(tmp_path):
+    model = export(save_model(tmp_path / "m"), tmp_path / "firmware", kernels="cmsis-nn").model
+    assert model.arena_needed == model.arena_used + 8 * 4 * 24
+    readme = (tmp_path / "firmware" / "README.md").read_text()
+    assert "OPTIMIZED_KERNEL_DIR=cmsis_nn" in readme and "-DKWS_OUTPUT_TOLERANCE=8" in readme
+    assert not (tmp_path / "firmware" / "kws_lstm.c").exists()
+
+
 def test_c_strings():
-    assert c_source.c_string('a"\\?ö') == '"a\\042\\134\\077\\303\\266"'
+    assert c_string('a"\\?ö') == '"a\\042\\134\\077\\303\\266"'
 
 
 # --- What it refuses.
 
 
-def test_several_outputs_are_refused(tmp_path):
+@pytest.mark.parametrize("bare", [False, True])
+def test_several_outputs_are_refused(tmp_path, bare):
     graph = Graph(model_bytes("logmel40")[0])
     graph.main.outputs = [*graph.main.outputs, graph.dense.outputs[0]]
     with pytest.raises(KwsError, match="has 2 outputs and the firmware takes one"):
-        export(save_model(tmp_path / "model", content=graph.to_bytes()), tmp_path / "firmware")
+        path = save_model(tmp_path / "model", content=graph.to_bytes())
+        export(path, tmp_path / "firmware", bare=bare)
+    assert not (tmp_path / "firmware").exists()
+
+
+def test_unknown_kernels_are_refused(tmp_path):
+    with pytest.raises(KwsError, match="no kernels 'arm'; choose kws, cmsis-nn, reference"):
+        export(save_model(tmp_path / "model"), tmp_path / "firmware", kernels="arm")
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_model_too_large_for_the_kernel_is_refused(tmp_path, bare):
+    front, units = front_end("logmel40"), lstm_tables.LARGEST + 1
+    model = random_model(0, units, front.features, len(LABELS))
+    graph = Graph(classifier_file(model, front.frames))
+    graph.main.outputs = graph.main.outputs[:1]
+    front = front.normalised([0.0] * front.features, [5.0] * front.features)
+    file = tmp_path / "model.tflite"
+    content, scale = graph.to_bytes(), model.input.scale
+    path = models.save_model(file, content, LABELS, front, scale, units)
+    with pytest.raises(KwsError, match=r"513 units .* export the model for CMSIS-NN"):
+        export(path, tmp_path / "firmware", bare=bare)
     assert not (tmp_path / "firmware").exists()
 
 
@@ -178,6 +265,12 @@ def test_the_script(tmp_path, capsys):
     assert run_main(SCRIPT, path, "-o", out) == 0
     printed = capsys.readouterr().out
     assert "tensor arena" in printed and str(out) in printed
+    assert run_main(SCRIPT, path, "-o", out, "--kernels", "reference") == 0
+    assert "LSTM" not in capsys.readouterr().out  # its weights are in the model file
+    assert run_main(SCRIPT, path, "-o", out, "--bare") == 0
+    assert "arena" not in capsys.readouterr().out
+    assert run_main(SCRIPT, path, "-o", out, "--bare", "--kernels", "reference") == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_recordings_become_golden_examples(tmp_path):
@@ -229,10 +322,10 @@ def test_the_front_end_compiles_for_cortex_m(tmp_path, cpu, name):
             "-mfloat-abi=hard",
             f"-mfpu={'fpv4-sp-d16' if cpu == 'cortex-m4' else 'fpv5-d16'}",
         ]
-    for source in ("kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_model.c", "kws_golden.c"):
+    for source in ("kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_golden.c"):
         run("arm-none-eabi-gcc", *C_STRICT, *target, "-c", folder / source, "-o", tmp_path / "o")
-    undefined = run("arm-none-eabi-nm", "-u", tmp_path / "o").split()
-    assert not {"malloc", "free", "calloc"} & set(undefined)
+        undefined = run("arm-none-eabi-nm", "-u", tmp_path / "o").split()
+        assert not {"malloc", "free", "calloc"} & set(undefined)
 
 
 @pytest.mark.slow
@@ -253,7 +346,7 @@ def test_an_emulated_chip_passes_the_golden_check(tmp_path, cpu, name):
 def build_application(folder: Path, build: Path, main: str, *flags) -> Path:
     program = build / Path(main).stem
     sources = ["kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_model.c", "board_stdin.c"]
-    sources += ["kws_golden.c", "kws_golden_data.c"]
+    sources += ["kws_golden.c", "kws_golden_data.c", "kws_trigger.c", "kws_labels.c"]
     objects = []
     for source in sources:
         objects.append(build / f"{source}.o")
@@ -335,7 +428,7 @@ def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
     trigger = Trigger(decision_ms, 2, 0.4, 700.0)
     details = {"trigger": dataclasses.asdict(trigger)}
     path = save_model(tmp_path / "model", example_ms=example_ms, details=details)
-    result = export(path, tmp_path / "firmware")
+    result = export(path, tmp_path / "firmware", kernels="reference")
     model, front = path.read_bytes(), result.manifest.front_end
     signals = golden.signals(front)
     stream = np.concatenate([signals["silence"], signals["sweep"], signals["sweep"][::-1]] * 2)
@@ -374,8 +467,11 @@ def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
 @pytest.mark.slow
 @needs("cmake", "cc", "c++")
 @pytest.mark.skipif(not os.environ.get("TFLM_DIR"), reason="TFLM_DIR names no tflite-micro tree")
-def test_the_whole_program_with_tflm(exported, tmp_path):
-    run("cmake", "-S", exported.folder, "-B", tmp_path, f"-DTFLM_DIR={os.environ['TFLM_DIR']}")
+@pytest.mark.parametrize("kind", ["exported", "with_kernel"])
+def test_the_whole_program_with_tflm(kind, request, tmp_path):
+    folder = request.getfixturevalue(kind).folder
+    options = [f"-D{n}={os.environ[n]}" for n in ("TFLM_DIR", "TFLM_LIBRARY") if n in os.environ]
+    run("cmake", "-S", folder, "-B", tmp_path, *options)
     run("cmake", "--build", tmp_path, "-j", "2")
     assert "golden check passed" in run(tmp_path / "kws_examples")
 

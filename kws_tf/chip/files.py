@@ -18,6 +18,8 @@ _COMMON = (
 )
 _KERNEL = ("kws_lstm.h", "kws_lstm.c", "kws_classifier.h")
 _SPOTTER = ("kws_classifier.c", "kws_spotter.h", "kws_spotter.c")
+OF_SOME = (*_KERNEL, *_SPOTTER, "kws_lstm_data.h", "kws_lstm_data.c")
+"""Names of the files that some firmwares have and others have not."""
 
 
 def source(name: str) -> str:

@@ -82,7 +82,7 @@ class ChipSpotter:
         if status:
             text = self._library.kws_status_text
             text.restype = ctypes.c_char_p
-            raise KwsError(f"the chip's code says: {text(status).decode()}")
+            raise KwsError(f"the chip's code failed in {function}: {text(status).decode()}")
 
     def _outputs(self, function: str, values: np.ndarray, shape, dtype) -> np.ndarray:
         values = np.ascontiguousarray(values)

@@ -19,10 +19,11 @@ def main() -> None:
         nargs="+",
         help="recordings for the golden vectors (default: generated signals)",
     )
-    parser.add_argument(
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument(
         "--bare", action="store_true", help="in C alone, without TensorFlow Lite Micro (TFLM)"
     )
-    parser.add_argument(
+    whose.add_argument(
         "--kernels",
         choices=("kws", "cmsis-nn", "reference"),
         default="kws",

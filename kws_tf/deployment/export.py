@@ -32,6 +32,7 @@ _TFLM = (
     *("main_examples.cc", "main_microphone.cc"),
 )
 _KERNEL_OP = ("kws_lstm_op.h", "kws_lstm_op.cc")
+_OF_SOME = {*_BARE, *_TFLM, *_KERNEL_OP, "kws_ops.h", "kws_model.c", *chip_files.OF_SOME}
 
 
 class Export(NamedTuple):
@@ -62,31 +63,29 @@ def export(
 
     Args:
         model_path: The .tflite file, its manifest beside it.
-        folder: Folder to write into; made where it is missing.
+        folder: Folder to write into; made where it is missing. Of an older export, files that
+            this one does not have are removed.
         examples: Recordings for the golden vectors; generated signals where there are none.
         trigger: Settings of the trigger; by default the manifest's.
         kernels: Whose LSTM runs under TFLM, one of ``KERNELS``.
         bare: Write a firmware in C, without TFLM.
 
     Raises:
-        KwsError: If the model, its manifest or a recording cannot be used, or the folder cannot
-            be written.
+        KwsError: If the model, its manifest or a recording cannot be used, there are no such
+            kernels, or the folder cannot be written.
     """
     opened, folder = models.load(model_path), Path(folder)
+    if len(opened.outputs) != 1:
+        raise KwsError(
+            f"{opened.path} has {len(opened.outputs)} outputs and the firmware takes one; convert "
+            "the run anew"
+        )
     trigger = trigger or opened.manifest.trigger
     details = opened.manifest.details | {"trigger": dataclasses.asdict(trigger)}
     manifest = dataclasses.replace(opened.manifest, details=details)
     tables = frontend_tables.make_tables(manifest.front_end, manifest.input_scale)
-    golden = make_golden(opened.content, manifest, examples)
-    config = [
-        *chip_files.config_lines(manifest, tables),
-        *defines(GOLDEN_EXAMPLES=len(golden)),
-    ]
-    common = chip_files.common_files(manifest, tables) | {
-        "kws_golden_data.c": golden_source(golden),
-        "manifest.json": json.dumps(manifest.to_json(), indent=1) + "\n",
-    }
-    texts = common | _sources(_COMMON)
+    config = chip_files.config_lines(manifest, tables)
+    texts = chip_files.common_files(manifest, tables) | _sources(_COMMON)
     if bare:
         model = None
         texts |= chip_files.spotter_files(opened.content, manifest) | _sources(_BARE)
@@ -95,9 +94,15 @@ def export(
         model = inspect(opened, kernels)
         texts |= _tflm_files(opened.content, model)
         config += c_files.application_lines(model)
-    texts["kws_config.h"] = header("KWS_CONFIG_H_", config)
+    golden = make_golden(opened.content, manifest, examples)
+    config += defines(GOLDEN_EXAMPLES=len(golden))
     memory = _memory(opened.content, manifest, tables, model)
-    texts["README.md"] = readme(manifest, model, memory, [example.name for example in golden])
+    texts |= {
+        "kws_config.h": header("KWS_CONFIG_H_", config),
+        "kws_golden_data.c": golden_source(golden),
+        "manifest.json": json.dumps(manifest.to_json(), indent=1) + "\n",
+        "README.md": readme(manifest, model, memory, [example.name for example in golden]),
+    }
     _write(folder, texts)
     return Export(folder, manifest, model, memory)
 
@@ -119,6 +124,8 @@ def _sources(names: Sequence[str]) -> dict[str, str]:
 def _write(folder: Path, texts: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in _OF_SOME - texts.keys():  # of another firmware that was here before
+            (folder / name).unlink(missing_ok=True)
         for name, text in texts.items():
             write_bytes(folder / name, text.encode())
     except OSError as error:

@@ -74,20 +74,17 @@ def inspect(model: Model, kernels: str = KERNELS[0]) -> TflmModel:
         kernels: One of ``KERNELS``.
 
     Raises:
-        KwsError: If the model has no fused LSTM, several outputs, or an op that TFLM has not, or
-            does not run.
+        KwsError: If there are no such kernels, or the model has no fused LSTM or an op that the
+            firmware does not have, or does not run.
     """
+    if kernels not in KERNELS:
+        raise KwsError(f"there are no kernels {kernels!r}; choose {', '.join(KERNELS)}")
     graph = Graph(model.content, str(model.path))
     unknown = sorted(set(graph.names) - set(RESOLVER_METHODS))
     if unknown:
         raise KwsError(
             f"{model.path} has operators that the firmware does not have ({', '.join(unknown)}); "
             "convert an LSTM spotter with kws-tf convert"
-        )
-    if len(model.outputs) != 1:
-        raise KwsError(
-            f"{model.path} has {len(model.outputs)} outputs and the firmware takes one; convert "
-            "the run anew"
         )
     front_end = model.manifest.front_end
     shape = (1, front_end.frames, front_end.features)
