@@ -2,11 +2,12 @@
 
 TensorFlow Lite Micro's sources are not here: the C++ application is compiled against stand-in
 headers (tests/tflm_stub), behind which the tflite-micro package computes. TFLM_DIR, a checkout or
-a tree, replaces them in the last test (TFLM_LIBRARY: its library, where it is elsewhere).
+a tree, replaces them in the last test (TFLM_LIBRARY and TFLM_INCLUDES as in CMakeLists.txt).
 """
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import re
@@ -27,11 +28,14 @@ from tiny_run import write_wav
 from kws_tf.chip import lstm_tables
 from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.chip.source import c_string
+from kws_tf.chip.spotter import ChipSpotter
 from kws_tf.deployment import c_files, golden, tflm_model
 from kws_tf.deployment import export as exporting
 from kws_tf.deployment.export import export
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end
+from kws_tf.reference import IntegerModel
+from kws_tf.tflite import model as tflite_model
 from kws_tf.tflite import tflm
 from kws_tf.tflite.graph import Graph
 from kws_tf.tflite.trigger import Trigger
@@ -340,6 +344,171 @@ def test_an_emulated_chip_passes_the_golden_check(tmp_path, cpu, name):
     assert 10_000 < instructions < 5_000_000
 
 
+def stream_of(front) -> np.ndarray:
+    """Sounds that trigger the model of random weights, int16 [samples]."""
+    signals = golden.signals(front)
+    return np.concatenate([signals["silence"], signals["sweep"], signals["sweep"][::-1]] * 2)
+
+
+def windows_of(stream: np.ndarray, manifest, trigger: Trigger) -> np.ndarray:
+    """The model's input at every decision, int8 [decisions, frames, features]."""
+    front = manifest.front_end
+    rows = CFrontEnd(manifest).feed(stream)
+    ends = range(front.frames, len(rows) + 1, trigger.decision_hops(front.log_mel))
+    return np.stack([rows[end - front.frames : end] for end in ends])
+
+
+# --- The bare firmware.
+
+BARE_SOURCES = (
+    *("kws_frontend.c", "kws_fft.c", "kws_tables.c", "kws_trigger.c", "kws_labels.c"),
+    *("kws_lstm.c", "kws_lstm_data.c", "kws_classifier.c", "kws_spotter.c"),
+)
+GOLDEN_SOURCES = ("main_bare.c", "kws_golden.c", "kws_golden_data.c")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+
+
+def build_bare(folder: Path, program: Path, *sources, flags=()) -> Path:
+    command = ["cc", *C_STRICT, "-Wconversion", *flags, "-O1", *BARE_SOURCES, *sources]
+    run(*command, "-lm", "-o", program, cwd=folder)
+    return program
+
+
+def examples_of(front) -> np.ndarray:
+    """The golden signals, each louder and quieter, and noise: int16 [examples, samples]."""
+    signals = np.stack(list(golden.signals(front).values()))
+    noise = np.random.default_rng(0).normal(0, 3000, (2, front.samples)).astype(np.int16)
+    return np.concatenate([signals, signals // 16, noise])
+
+
+def outputs_printed(printed: str) -> np.ndarray:
+    lines = [line for line in printed.splitlines() if line.startswith("output")]
+    return np.array([line.split()[1:] for line in lines], int)
+
+
+@needs("cmake", "cc", "c++")
+@pytest.mark.parametrize("name", ["logmel40", "mfcc10"])
+def test_the_bare_firmware_computes_what_python_computes(tmp_path, name):
+    """main_bare: outputs of every example are those of the reference and of ChipSpotter."""
+    path = save_model(tmp_path / "model", name)
+    result = export(path, tmp_path / "firmware", bare=True)
+    run("cmake", "-S", result.folder, "-B", tmp_path, "-DKWS_STRICT=ON")
+    run("cmake", "--build", tmp_path)
+    samples = examples_of(result.manifest.front_end)
+    samples.tofile(tmp_path / "examples.s16")
+    printed = run(tmp_path / "kws_bare_examples", cwd=tmp_path)
+    assert "golden check passed" in printed
+    outputs = outputs_printed(printed)
+    inputs = c_features_int8(samples, result.manifest)
+    wanted = IntegerModel.from_tflite(path).run(inputs, "tflm").posteriors
+    assert len(np.unique(wanted.argmax(axis=1))) > 1
+    np.testing.assert_array_equal(outputs, wanted)
+    np.testing.assert_array_equal(outputs, ChipSpotter(tflite_model.load(path)).outputs(samples))
+    for vector in golden.make_golden(path.read_bytes(), result.manifest):
+        score = int(100 * (int(vector.output.max()) + 128) / 256 + 0.5)
+        assert f"{vector.name}: {LABELS[vector.label]}, score {score} %\n" in printed
+
+
+@needs("cc")
+@pytest.mark.parametrize("kind", [(), ("-DKWS_LSTM_PLAIN",)], ids=["this machine's", "plain"])
+def test_sanitizers_find_nothing_in_the_bare_firmware(bare, tmp_path, kind):
+    if sanitizers_missing():
+        pytest.skip("the C compiler has no sanitizers")
+    program = tmp_path / "bare"
+    build_bare(bare.folder, program, *GOLDEN_SOURCES, flags=(*SANITIZERS, *kind))
+    examples_of(bare.manifest.front_end).tofile(tmp_path / "examples.s16")
+    assert len(outputs_printed(run(program, cwd=tmp_path))) == 8
+
+
+@functools.cache
+def sanitizers_missing() -> bool:
+    command = ["cc", *SANITIZERS, "-x", "c", "-", "-o", os.devnull]
+    return subprocess.run(command, input=b"int main(void) { return 0; }").returncode != 0
+
+
+@needs("cc")
+def test_the_bare_golden_check_can_fail(bare, tmp_path):
+    """A bias of one class, and the check says so."""
+    for path in bare.folder.glob("*.[ch]"):
+        shutil.copy(path, tmp_path)
+    data = tmp_path / "kws_lstm_data.c"
+    text = re.sub(r"(dense_biases\[6\] = \{\s+)", r"\g<1>9999 + ", data.read_text())
+    assert text != data.read_text()
+    data.write_text(text)
+    program = build_bare(tmp_path, tmp_path / "bare", *GOLDEN_SOURCES)
+    result = subprocess.run([program], capture_output=True, text=True)
+    assert result.returncode == 1 and "golden check FAILED" in result.stdout
+
+
+@needs("cc")
+def test_a_stream_through_the_bare_firmware(tmp_path):
+    """main_listen: the detections of Python's trigger."""
+    trigger = Trigger(60.0, 2, 0.4, 700.0)
+    details = {"trigger": dataclasses.asdict(trigger)}
+    path = save_model(tmp_path / "model", details=details)
+    result = export(path, tmp_path / "firmware", bare=True)
+    front = result.manifest.front_end
+    stream = stream_of(front)
+    flags = () if sanitizers_missing() else SANITIZERS
+    sources = ("main_listen.c", "board_stdin.c")
+    program = build_bare(result.folder, tmp_path / "listen", *sources, flags=flags)
+    printed = subprocess.run([program], input=stream.tobytes(), capture_output=True, check=True)
+    windows = windows_of(stream, result.manifest, trigger)
+    outputs = IntegerModel.from_tflite(path).run(windows, "tflm").posteriors
+    detections = trigger.detections((outputs + np.float32(128)) / 256, LABELS, front.log_mel)
+    assert len(detections) >= 2  # else the test shows nothing
+    assert printed.stdout.decode().splitlines() == [
+        f"{LABELS[label]} {int(100 * score + 0.5)} %" for _, label, score in detections
+    ]
+
+
+@needs("cc")
+def test_sizes_that_do_not_fit_are_one_sentence(bare, tmp_path):
+    for path in bare.folder.glob("*.[ch]"):
+        shutil.copy(path, tmp_path)
+    config = tmp_path / "kws_config.h"
+    config.write_text(config.read_text().replace("KWS_UNITS 24", "KWS_UNITS 32"))
+    program = build_bare(tmp_path, tmp_path / "bare", *GOLDEN_SOURCES)
+    result = subprocess.run([program], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stdout == "the model's sizes are not those of kws_config.h: export anew\n"
+
+
+@needs("arm-none-eabi-gcc")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "-mcpu=cortex-m0plus",
+        "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16",
+        "-mcpu=cortex-m55 -mfloat-abi=hard",
+    ],
+)
+def test_the_bare_firmware_compiles_for_cortex_m(bare, tmp_path, target):
+    """Without a warning, each kind of the inner loop; nothing takes memory from a heap."""
+    compiler = ["arm-none-eabi-gcc", *C_STRICT, "-mthumb", *target.split(), "-O2"]
+    for name in (*BARE_SOURCES, "main_listen.c"):
+        run(*compiler, "-c", bare.folder / name, "-o", tmp_path / "o")
+        undefined = run("arm-none-eabi-nm", "-u", tmp_path / "o").split()
+        assert not {"malloc", "free", "calloc"} & set(undefined)
+
+
+@pytest.mark.slow
+@needs("arm-none-eabi-gcc", "cmake", "qemu-system-arm")
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+def test_an_emulated_chip_computes_what_python_computes(bare, tmp_path, cpu):
+    """Each kind of the LSTM's inner loop: plain C, the DSP extension, Helium."""
+    folder = tmp_path / "firmware"
+    shutil.copytree(bare.folder, folder)
+    samples = examples_of(bare.manifest.front_end)[-3:]
+    samples.tofile(tmp_path / "examples.s16")
+    printed = run("sh", folder / "run_qemu.sh", cpu, cwd=tmp_path)
+    assert printed.count("golden check passed") == 2  # front end alone, and all
+    inputs = c_features_int8(samples, bare.manifest)
+    content = model_bytes("logmel40")[0]
+    wanted = IntegerModel.from_tflite(content).run(inputs, "tflm").posteriors
+    np.testing.assert_array_equal(outputs_printed(printed), wanted)
+
+
 # --- The application, its model computed by the tflite-micro package.
 
 
@@ -430,15 +599,11 @@ def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
     path = save_model(tmp_path / "model", example_ms=example_ms, details=details)
     result = export(path, tmp_path / "firmware", kernels="reference")
     model, front = path.read_bytes(), result.manifest.front_end
-    signals = golden.signals(front)
-    stream = np.concatenate([signals["silence"], signals["sweep"], signals["sweep"][::-1]] * 2)
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    program = build_application(result.folder, tmp_path, "main_microphone.cc", *sanitizers)
+    stream = stream_of(front)
+    program = build_application(result.folder, tmp_path, "main_microphone.cc", *SANITIZERS)
     printed, windows = run_application(program, model, stream.tobytes(), front.frames)
 
-    rows = CFrontEnd(result.manifest).feed(stream)
-    ends = range(front.frames, len(rows) + 1, trigger.decision_hops(front.log_mel))
-    wanted = np.stack([rows[end - front.frames : end] for end in ends])
+    wanted = windows_of(stream, result.manifest, trigger)
     np.testing.assert_array_equal(windows, wanted)
     posteriors = (tflm.run(model, wanted).outputs[0].astype(np.float32) + 128) / 256
     detections = trigger.detections(posteriors, LABELS, front.log_mel)
@@ -470,7 +635,11 @@ def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
 @pytest.mark.parametrize("kind", ["exported", "with_kernel"])
 def test_the_whole_program_with_tflm(kind, request, tmp_path):
     folder = request.getfixturevalue(kind).folder
-    options = [f"-D{n}={os.environ[n]}" for n in ("TFLM_DIR", "TFLM_LIBRARY") if n in os.environ]
+    options = [
+        f"-D{n}={os.environ[n]}"
+        for n in ("TFLM_DIR", "TFLM_LIBRARY", "TFLM_INCLUDES")
+        if n in os.environ
+    ]
     run("cmake", "-S", folder, "-B", tmp_path, *options)
     run("cmake", "--build", tmp_path, "-j", "2")
     assert "golden check passed" in run(tmp_path / "kws_examples")
