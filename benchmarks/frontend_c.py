@@ -54,7 +54,7 @@ def main() -> None:
     if options.test_dir:
         compare(options.model, options.test_dir, options.agreement_examples)
     with tempfile.TemporaryDirectory() as name:
-        result = export(options.model, Path(name))
+        result = export(options.model, Path(name), kernels="reference")
         cost(options.model, result)
 
 

@@ -92,6 +92,10 @@ def bare(tmp_path_factory):
     return export(save_model(folder / "model"), folder / "firmware", bare=True)
 
 
+CHIPS = pytest.mark.parametrize(
+    ("cpu", "name"),
+    [("cortex-m0plus", "logmel40"), ("cortex-m4", "mfcc10"), ("cortex-m7", "hello_edge")],
+)
 EXPORTS = pytest.mark.parametrize("kind", ["exported", "with_kernel", "bare"])
 
 
@@ -286,18 +290,7 @@ def test_recordings_become_golden_examples(tmp_path):
     assert "## Golden examples\n- yes/one.wav\n" in (result.folder / "README.md").read_text()
 
 
-# --- It compiles, and computes what Python computes.
-
-
-@needs("cmake", "cc", "c++")
-@pytest.mark.parametrize("example_ms", [1000.0, 1500.0])
-def test_the_host_build_passes_its_golden_check(tmp_path, example_ms):
-    exported = export(save_model(tmp_path / "model", example_ms=example_ms), tmp_path / "firmware")
-    build = tmp_path / "build"
-    run("cmake", "-S", exported.folder, "-B", build, "-DKWS_STRICT=ON")
-    run("cmake", "--build", build)
-    printed = run(build / "kws_golden_frontend")
-    assert printed.count("ok:") == 3 and "golden check passed" in printed
+# --- The front end compiles, and its golden check works.
 
 
 @needs("cc")
@@ -316,8 +309,7 @@ def test_the_golden_check_can_fail(exported, tmp_path):
 
 
 @needs("arm-none-eabi-gcc")
-@pytest.mark.parametrize("name", ["logmel40", "mfcc10", "hello_edge"])
-@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4", "cortex-m7"])
+@CHIPS
 def test_the_front_end_compiles_for_cortex_m(tmp_path, cpu, name):
     folder = export(save_model(tmp_path / "model", name), tmp_path / "firmware").folder
     target = ["-mthumb", f"-mcpu={cpu}", "-Os"]
@@ -334,8 +326,7 @@ def test_the_front_end_compiles_for_cortex_m(tmp_path, cpu, name):
 
 @pytest.mark.slow
 @needs("arm-none-eabi-gcc", "cmake", "qemu-system-arm")
-@pytest.mark.parametrize("name", ["logmel40", "mfcc10", "hello_edge"])
-@pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m7", "cortex-m0plus"])
+@CHIPS
 def test_an_emulated_chip_passes_the_golden_check(tmp_path, cpu, name):
     folder = export(save_model(tmp_path / "model", name), tmp_path / "firmware").folder
     printed = run("sh", folder / "run_qemu.sh", cpu)
@@ -387,13 +378,15 @@ def outputs_printed(printed: str) -> np.ndarray:
 
 
 @needs("cmake", "cc", "c++")
-@pytest.mark.parametrize("name", ["logmel40", "mfcc10"])
-def test_the_bare_firmware_computes_what_python_computes(tmp_path, name):
+@pytest.mark.parametrize(("name", "example_ms"), [("logmel40", 1500.0), ("mfcc10", 1000.0)])
+def test_the_bare_firmware_computes_what_python_computes(tmp_path, name, example_ms):
     """main_bare: outputs of every example are those of the reference and of ChipSpotter."""
-    path = save_model(tmp_path / "model", name)
+    path = save_model(tmp_path / "model", name, example_ms)
     result = export(path, tmp_path / "firmware", bare=True)
     run("cmake", "-S", result.folder, "-B", tmp_path, "-DKWS_STRICT=ON")
     run("cmake", "--build", tmp_path)
+    printed = run(tmp_path / "kws_golden_frontend")
+    assert printed.count("ok:") == 3 and "golden check passed" in printed
     samples = examples_of(result.manifest.front_end)
     samples.tofile(tmp_path / "examples.s16")
     printed = run(tmp_path / "kws_bare_examples", cwd=tmp_path)
@@ -622,6 +615,7 @@ def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
     options = [f"-DTFLM_DIR={tree}", "-DKWS_STRICT=ON"]
     run("cmake", "-S", exported.folder, "-B", tmp_path / "build", *options)
     run("cmake", "--build", tmp_path / "build")
+    assert "golden check passed" in run(tmp_path / "build" / "kws_golden_frontend")
     assert (tmp_path / "build" / "kws_examples").exists()
     assert (tmp_path / "build" / "kws_microphone").exists()
     wrong = ["cmake", "-S", exported.folder, "-B", tmp_path / "wrong", f"-DTFLM_DIR={tmp_path}"]
