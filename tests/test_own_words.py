@@ -335,7 +335,7 @@ def test_from_words_to_detections(few, call, tmp_path):
 
     code, _, errors = call("export_micro", "run/model.tflite", "-o", "firmware")
     assert code == 0, errors
-    assert '    "lights on",\n' in Path("firmware/kws_model.c").read_text()
+    assert '    "lights on",\n' in Path("firmware/kws_labels.c").read_text()
     assert "#define KWS_EXAMPLE_SAMPLES 19200\n" in Path("firmware/kws_config.h").read_text()
 
 

@@ -21,10 +21,6 @@ class ChipSpotter:
 
     Raises:
         KwsError: If there is no C compiler, or the model is one that the C code cannot compute.
-
-    Example:
-        >>> spotter = ChipSpotter(model)  # doctest: +SKIP
-        >>> spotter.outputs(samples)  # doctest: +SKIP
     """
 
     def __init__(self, model: Model):
