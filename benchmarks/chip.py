@@ -21,7 +21,6 @@ CPUS = ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55")
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "cmake", "qemu-system-arm")
 
 
-
 def main() -> None:
     parser = command.parser(__doc__)
     parser.add_argument("model", type=Path, help="the .tflite file, its manifest beside it")

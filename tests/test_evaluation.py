@@ -19,6 +19,8 @@ from models import classifier_file, pack, random_inputs, random_model
 from running import run_main
 from tensorflow.lite.python import schema_py_generated as schema
 
+from kws_tf.chip.frontend import c_features_int8
+from kws_tf.chip.spotter import ChipSpotter
 from kws_tf.data import pipeline, records, sources
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import labelled, metrics, results
@@ -336,6 +338,31 @@ def test_evaluate_under_tflm_compares_with_tflite(evaluate, model_path, test_set
     assert report["equal_decisions"] == np.count_nonzero(tflm_decided == lite_decided)
     assert report["arena_bytes"]["total"] > 1000
     assert "arena" in out
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
+@pytest.mark.parametrize("frontend", ["tensorflow", "c"])
+def test_evaluate_by_the_chips_code(evaluate, model_path, test_set, tmp_path, frontend):
+    """It decides as TFLite Micro's reference, on the features of either front end."""
+    opened = tflite_model.load(model_path)
+    examples = load(test_set)
+    inputs = opened.manifest.quantize(examples.features)
+    if frontend == "c":
+        inputs = c_features_int8(examples.samples, opened.manifest)
+    wanted = MODEL.run(inputs, "tflm").posteriors
+    np.testing.assert_array_equal(ChipSpotter(opened).outputs_of_features(inputs), wanted)
+    on_tflite = MODEL.run(inputs, "tflite").posteriors
+    file = tmp_path / "a.json"
+    options = ("--test-dir", test_set, "--runtime", "c", "--kernels", "reference", "--json", file)
+    code, out, _ = evaluate(model_path, *options, "--frontend", frontend)
+    assert code == 0
+    report, truth = json.loads(file.read_text()), examples.labels
+    counted = metrics.measure(wanted.argmax(axis=1), truth, LABELS)
+    assert report["confusion"] == counted.confusion.tolist()
+    equal = np.count_nonzero(wanted.argmax(axis=1) == on_tflite.argmax(axis=1))
+    assert report["equal_decisions"] == equal
+    assert f"decisions equal to TFLite's (reference kernels): {equal} of 26" in out
+    assert "arena" not in out and "microseconds" not in report
 
 
 def test_evaluate_a_runs_keras_models(evaluate, run, test_set):

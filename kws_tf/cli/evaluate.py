@@ -54,9 +54,10 @@ def _parser():
     )
     parser.add_argument(
         "--runtime",
-        choices=("tflite", "tflm", "keras"),
+        choices=("tflite", "tflm", "c", "keras"),
         default="tflite",
-        help="TFLite, TFLite Micro (compared with TFLite), or a run's Keras model",
+        help="TFLite; TFLite Micro, or the chip's C code without it (both compared with TFLite); "
+        "or a run's Keras model",
     )
     parser.add_argument(
         "--kernels", choices=("default", "reference"), default="default", help="TFLite's kernels"

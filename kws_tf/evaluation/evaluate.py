@@ -67,7 +67,7 @@ def open_subject(path: Path, runtime: str, phase: str) -> Subject:
 
     Args:
         path: A .tflite with its manifest beside it, or a run folder.
-        runtime: ``tflite``, ``tflm`` or ``keras``.
+        runtime: ``tflite``, ``tflm``, ``c`` or ``keras``.
         phase: For ``keras``: ``quantized`` or ``float``.
     """
     path = Path(path)
@@ -95,7 +95,8 @@ def evaluate(
     Args:
         subject: What to evaluate.
         examples: Of the subject's classes and front end.
-        runtime: ``tflite``, ``tflm`` (compared with ``tflite`` as well) or ``keras``.
+        runtime: ``tflite``, ``tflm`` or ``c``, the chip's code without TFLM (both compared with
+            ``tflite`` as well), or ``keras``.
         kernels: Of TFLite: ``default`` or ``reference``.
         phase: For ``keras``: ``quantized`` or ``float``.
         frontend: ``tensorflow``, or ``c`` for the int8 input that the C code makes of the audio.
@@ -127,16 +128,23 @@ def _run_tflite(model: Model, examples, runtime, kernels, frontend) -> tuple[np.
     inputs, where = _inputs(examples, model.manifest, frontend), str(model.path)
     result = interpreter.run(model.content, inputs, kernels, where)
     extra: dict = {"kernels": kernels, "frontend": frontend}
-    scores = result.outputs[0]
-    if runtime == "tflm":
-        from kws_tf.tflite import tflm
+    scores = on_tflite = result.outputs[0]
+    if runtime == "c":
+        from kws_tf.chip.spotter import ChipSpotter
 
-        on_tflite, result = scores, tflm.run(model.content, inputs, where)
-        scores = result.outputs[0]
+        scores = ChipSpotter(model).outputs_of_features(inputs)
+    else:
+        if runtime == "tflm":
+            from kws_tf.tflite import tflm
+
+            result = tflm.run(model.content, inputs, where)
+            scores = result.outputs[0]
+            extra["arena_bytes"] = result.arena_bytes
+        extra["microseconds"] = result.microseconds
+    if runtime != "tflite":
         equal = metrics.decisions(scores) == metrics.decisions(on_tflite)
         extra["equal_decisions"] = int(equal.sum())
-        extra["arena_bytes"] = result.arena_bytes
-    return scores, extra | {"microseconds": result.microseconds}
+    return scores, extra
 
 
 def _inputs(examples: LabelledFeatures, manifest: Manifest, frontend: str) -> np.ndarray:
