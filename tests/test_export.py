@@ -19,7 +19,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from models import classifier_file, random_model
+from models import classifier_file, random_inputs, random_model
 from running import run_main
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_micro import runtime
@@ -42,6 +42,7 @@ from kws_tf.tflite.trigger import Trigger
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "export_micro.py"
 STUB = Path(__file__).parent / "tflm_stub"
+RUN_OP = Path(__file__).parent / "c" / "run_lstm_op.cc"
 LABELS = ("_silence_", "_unknown_", "lights on", 'nö"', "up\\", "down??/")
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 C_STRICT = ["-std=c99", *STRICT]
@@ -570,15 +571,35 @@ def test_examples_through_the_application(exported, tmp_path):
         assert f"{vector.name}: {label}, score {score} %\n" in printed
 
 
+@needs("cc", "c++")
+def test_the_kernel_as_an_op_of_tflm(with_kernel, tmp_path):
+    """kws_lstm_op.cc: the reference's hidden states, the state kept from Invoke to Invoke."""
+    folder = with_kernel.folder
+    objects = []
+    for name in ("kws_lstm.c", "kws_lstm_data.c"):
+        objects.append(tmp_path / f"{name}.o")
+        run("cc", *C_STRICT, *SANITIZERS, "-c", folder / name, "-o", objects[-1])
+    include, program = [f"-I{folder}", f"-I{STUB}"], tmp_path / "op"
+    files = [RUN_OP, folder / "kws_lstm_op.cc", *objects]
+    run("c++", *CXX_STRICT, *SANITIZERS, *include, *files, "-o", program)
+    inputs = random_inputs(0, 3, 49, 40)
+    printed = subprocess.run([program], input=inputs.tobytes(), capture_output=True)
+    assert printed.returncode == 0, printed.stderr.decode()
+    wanted = IntegerModel.from_tflite(model_bytes("logmel40")[0]).run(inputs, "tflm").hidden
+    got = np.frombuffer(printed.stdout, np.int8).reshape(wanted.shape)
+    np.testing.assert_array_equal(got, wanted)
+
+
 @needs("arm-none-eabi-g++")
-def test_the_application_compiles_for_cortex_m(exported, tmp_path):
+def test_the_application_compiles_for_cortex_m(with_kernel, tmp_path):
     """Against the stand-in headers: its own syntax and warnings, no heap of its own."""
     target = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-Os"]
-    include = [f"-I{exported.folder}", f"-I{STUB}"]
-    for source in ("keyword_spotter.cc", "main_examples.cc", "main_microphone.cc"):
+    include = [f"-I{with_kernel.folder}", f"-I{STUB}"]
+    mains = ("main_examples.cc", "main_microphone.cc")
+    for source in ("keyword_spotter.cc", "kws_lstm_op.cc", *mains):
         compiled = tmp_path / f"{source}.o"
         command = ["arm-none-eabi-g++", *CXX_STRICT, *target, *include]
-        run(*command, "-c", exported.folder / source, "-o", compiled)
+        run(*command, "-c", with_kernel.folder / source, "-o", compiled)
         undefined = run("arm-none-eabi-nm", "-u", compiled).split()
         assert not [name for name in undefined if name in ("malloc", "free", "_Znwj", "_Znaj")]
 
@@ -607,18 +628,18 @@ def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
 
 
 @needs("cmake", "cc", "c++")
-def test_cmake_builds_against_a_generated_tree(exported, tmp_path):
+def test_cmake_builds_against_a_generated_tree(with_kernel, tmp_path):
     """The stand-in headers in the shape of a create_tflm_tree.py tree."""
     tree = tmp_path / "tree"
     shutil.copytree(STUB, tree)
     (tree / "tensorflow" / "lite" / "micro" / "nothing.cc").write_text("int kws_nothing = 0;\n")
     options = [f"-DTFLM_DIR={tree}", "-DKWS_STRICT=ON"]
-    run("cmake", "-S", exported.folder, "-B", tmp_path / "build", *options)
+    run("cmake", "-S", with_kernel.folder, "-B", tmp_path / "build", *options)
     run("cmake", "--build", tmp_path / "build")
     assert "golden check passed" in run(tmp_path / "build" / "kws_golden_frontend")
     assert (tmp_path / "build" / "kws_examples").exists()
     assert (tmp_path / "build" / "kws_microphone").exists()
-    wrong = ["cmake", "-S", exported.folder, "-B", tmp_path / "wrong", f"-DTFLM_DIR={tmp_path}"]
+    wrong = ["cmake", "-S", with_kernel.folder, "-B", tmp_path / "wrong", f"-DTFLM_DIR={tmp_path}"]
     result = subprocess.run(wrong, capture_output=True, text=True)
     assert result.returncode and "give -DTFLM_DIR=" in result.stderr.replace("\n  ", " ")
 

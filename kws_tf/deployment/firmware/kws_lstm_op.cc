@@ -1,6 +1,7 @@
 #include "kws_lstm_op.h"
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "kws_lstm.h"
 #include "kws_lstm_data.h"

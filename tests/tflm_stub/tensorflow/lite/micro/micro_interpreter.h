@@ -14,22 +14,6 @@
 
 #define TFLITE_SCHEMA_VERSION (3)
 
-enum TfLiteType { kTfLiteNoType = 0, kTfLiteInt8 = 9 };
-struct TfLiteQuantizationParams {
-  float scale;
-  int32_t zero_point;
-};
-union TfLitePtrUnion {
-  int8_t* int8;
-  void* data;
-};
-struct TfLiteTensor {
-  TfLiteQuantizationParams params;
-  TfLitePtrUnion data;
-  size_t bytes;
-  TfLiteType type;
-};
-
 namespace tflite {
 
 struct Model {

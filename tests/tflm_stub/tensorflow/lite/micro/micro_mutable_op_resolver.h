@@ -2,8 +2,7 @@
 #ifndef STUB_MICRO_MUTABLE_OP_RESOLVER_H_
 #define STUB_MICRO_MUTABLE_OP_RESOLVER_H_
 
-enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
-struct TFLMRegistration {};
+#include "tensorflow/lite/c/common.h"
 
 namespace tflite {
 
