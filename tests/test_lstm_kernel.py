@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models import random_inputs, random_model
 
 from kws_tf.chip import files, library, lstm_tables
+from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.chip.spotter import ChipSpotter
 from kws_tf.errors import KwsError
 from kws_tf.quantization import activation_tables
@@ -202,8 +203,6 @@ def test_examples_through_the_spotter(opened):
     level = rng.uniform(10, 20000, (70, 1))
     samples = (rng.standard_normal((70, front_end.samples)) * level).clip(-32768, 32767)
     samples = samples.astype(np.int16)
-    from kws_tf.chip.frontend import c_features_int8
-
     features = c_features_int8(samples, opened.manifest)
     wanted = IntegerModel.from_tflite(opened.content).run(features, "tflm").posteriors
     np.testing.assert_array_equal(spotter.outputs_of_features(features), wanted)
@@ -226,11 +225,9 @@ def test_blocks_of_any_length_give_the_same_detections(opened, seed):
     found, position = [], 0
     while position < len(stream):
         size = int(rng.integers(1, 321))  # at most a hop: one decision a block
-        heard = spotter.listen(stream[position : position + size])
-        found += [heard] if heard else []
+        detection = spotter.listen(stream[position : position + size])
+        found += [detection] if detection else []
         position += size
-
-    from kws_tf.chip.frontend import CFrontEnd
 
     front_end = manifest.front_end
     rows = CFrontEnd(manifest).feed(stream)
@@ -239,3 +236,15 @@ def test_blocks_of_any_length_give_the_same_detections(opened, seed):
     outputs = IntegerModel.from_tflite(opened.content).run(windows, "tflm").posteriors
     wanted = trigger.detections(opened.posteriors(outputs), manifest.labels, front_end.log_mel)
     assert found == [(label, score) for _, label, score in wanted]
+
+
+def test_values_of_another_form_are_refused(opened):
+    spotter, samples = ChipSpotter(opened), opened.manifest.front_end.samples
+    for values in (np.zeros((2, samples)), np.zeros((2, samples - 1), np.int16)):
+        with pytest.raises(KwsError, match=rf"takes int16 \[examples, {samples}\], not"):
+            spotter.outputs(values)
+    with pytest.raises(KwsError, match=r"takes int8 \[examples, 49, 40\], not int8 \[49, 40\]"):
+        spotter.outputs_of_features(np.zeros((49, 40), np.int8))
+    with pytest.raises(KwsError, match=r"takes int16 samples \[n\], not float64 \[3\]"):
+        spotter.listen(np.zeros(3))
+    assert spotter.outputs(np.zeros((0, samples), np.int16)).shape == (0, 12)

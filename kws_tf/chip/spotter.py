@@ -52,7 +52,12 @@ class ChipSpotter:
         Returns:
             Label and score of the last keyword that was triggered within them, or ``None``.
         """
-        samples = np.ascontiguousarray(samples, np.int16)
+        samples = np.ascontiguousarray(samples)
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise KwsError(
+                f"the chip's code takes int16 samples [n], not {samples.dtype} "
+                f"{list(samples.shape)}; round them to 16 bits first"
+            )
         label, score = ctypes.c_int(), ctypes.c_float()
         size = ctypes.c_size_t(len(samples))
         self._call(
