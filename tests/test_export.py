@@ -42,7 +42,7 @@ from kws_tf.tflite.trigger import Trigger
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "export_micro.py"
 STUB = Path(__file__).parent / "tflm_stub"
-RUN_OP = Path(__file__).parent / "c" / "run_lstm_op.cc"
+C_TESTS = Path(__file__).parent / "c"
 LABELS = ("_silence_", "_unknown_", "lights on", 'nö"', "up\\", "down??/")
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 C_STRICT = ["-std=c99", *STRICT]
@@ -580,7 +580,7 @@ def test_the_kernel_as_an_op_of_tflm(with_kernel, tmp_path):
         objects.append(tmp_path / f"{name}.o")
         run("cc", *C_STRICT, *SANITIZERS, "-c", folder / name, "-o", objects[-1])
     include, program = [f"-I{folder}", f"-I{STUB}"], tmp_path / "op"
-    files = [RUN_OP, folder / "kws_lstm_op.cc", *objects]
+    files = [C_TESTS / "run_lstm_op.cc", folder / "kws_lstm_op.cc", *objects]
     run("c++", *CXX_STRICT, *SANITIZERS, *include, *files, "-o", program)
     inputs = random_inputs(0, 3, 49, 40)
     printed = subprocess.run([program], input=inputs.tobytes(), capture_output=True)
@@ -602,6 +602,38 @@ def test_the_application_compiles_for_cortex_m(with_kernel, tmp_path):
         run(*command, "-c", with_kernel.folder / source, "-o", compiled)
         undefined = run("arm-none-eabi-nm", "-u", compiled).split()
         assert not [name for name in undefined if name in ("malloc", "free", "_Znwj", "_Znaj")]
+
+
+@needs("arm-none-eabi-g++", "cmake", "qemu-system-arm")
+def test_an_emulated_chip_runs_the_whole_application(bare, with_kernel, tmp_path):
+    """Both programs linked for a Cortex-M4: start-up code, linker script, C++ objects, the op.
+
+    The library is a stand-in: the op, and the bare firmware's classifier.
+    """
+    folder, tree, objects = tmp_path / "firmware", tmp_path / "tree", []
+    shutil.copytree(with_kernel.folder, folder)
+    shutil.copytree(STUB, tree)
+    shutil.copy(C_TESTS / "tflm_on_chip.h", tree / "tensorflow/lite/micro/micro_interpreter.h")
+    target = ["-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+    target += ["-O2", "-funwind-tables"]  # as TFLM's: they bring in libgcc's unwinder
+    include = [f"-I{folder}", f"-I{tree}"]
+    for compiler, source, *flags in (
+        ("gcc", bare.folder / "kws_classifier.c", "-std=c99"),
+        ("g++", C_TESTS / "tflm_on_chip.cc", *CXX_STRICT, *include),
+    ):
+        objects.append(tmp_path / f"{source.name}.o")
+        flags += [f"-I{bare.folder}", "-c", source, "-o", objects[-1]]
+        run(f"arm-none-eabi-{compiler}", *target, *flags)
+    library = tmp_path / "libtensorflow-microlite.a"
+    run("arm-none-eabi-ar", "rcs", library, *objects)
+    options = [f"-DTFLM_LIBRARY={library}", "-DKWS_STRICT=ON"]
+    printed = run("sh", folder / "run_qemu.sh", "cortex-m4", tree, *options)
+    assert printed.count("golden check passed") == 2  # the front end alone, and all
+    assert "instructions per example: " in printed
+    microphone = folder / "build-cortex-m4" / "kws_microphone"
+    machine = ["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]
+    semihosting = ["-semihosting-config", "enable=on,target=native"]
+    run("qemu-system-arm", *machine, *semihosting, "-kernel", microphone, input="")
 
 
 @needs("cc", "c++")
