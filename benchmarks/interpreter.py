@@ -1,7 +1,8 @@
-"""Measure the microseconds of an example in TFLite's interpreter, one thread, and TFLite Micro.
+"""Measure the microseconds of an example in TFLite, TFLite Micro and the chip's C, one thread.
 
 The baseline is a plain tf_keras LSTM of the same size, converted to float without further ado.
-TFLite Micro runs its reference kernels on this machine: no figure for a microcontroller.
+TFLite Micro runs its reference kernels, and the C what this machine's compiler makes of it: no
+figures for a microcontroller.
 """
 
 import time
@@ -38,6 +39,7 @@ def measure(path: Path, options) -> list[_measure.Row]:
     """Times a model in both interpreters beside the float model of its size."""
     import numpy as np
 
+    from kws_tf.chip.spotter import ChipSpotter
     from kws_tf.tflite import model as models
 
     opened = models.load(path)
@@ -51,6 +53,7 @@ def measure(path: Path, options) -> list[_measure.Row]:
         "float, TFLite": (on_tflite(float_content), examples.astype(np.float32) / 40),
         "int8, TFLite": (on_tflite(content), examples),
         "int8, TFLite Micro": (on_tflm(content), examples),
+        "int8, the chip's C": (ChipSpotter(opened).outputs_of_features, examples),
     }
 
     def seconds(run, inputs) -> float:

@@ -486,7 +486,6 @@ def test_the_bare_firmware_compiles_for_cortex_m(bare, tmp_path, target):
         assert not {"malloc", "free", "calloc"} & set(undefined)
 
 
-@pytest.mark.slow
 @needs("arm-none-eabi-gcc", "cmake", "qemu-system-arm")
 @pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
 def test_an_emulated_chip_computes_what_python_computes(bare, tmp_path, cpu):
