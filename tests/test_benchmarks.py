@@ -152,7 +152,7 @@ def test_interpreter(rows, tmp_path):
         bytes=len(content),
     ).save(tmp_path / "tiny.tflite")
     found = rows("interpreter", tmp_path / "tiny.tflite", "--examples", 1)
-    titles = ("float, TFLite", "int8, TFLite", "int8, TFLite Micro")
+    titles = ("float, TFLite", "int8, TFLite", "int8, TFLite Micro", "int8, the chip's C")
     assert set(found) == {f"tiny, {title}" for title in titles}
     assert all(row["unit"] == "us/example" for row in found.values())
 
