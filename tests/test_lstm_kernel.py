@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from models import random_inputs, random_model
 
+from kws_tf.audio import speech_commands
 from kws_tf.chip import files, library, lstm_tables
 from kws_tf.chip.frontend import CFrontEnd, c_features_int8
 from kws_tf.chip.spotter import ChipSpotter
+from kws_tf.data.sources import read_samples
 from kws_tf.errors import KwsError
 from kws_tf.quantization import activation_tables
 from kws_tf.reference import IntegerModel
 from kws_tf.tflite import model as models
+from kws_tf.tflite import tflm
 
 MODELS = sorted((Path(__file__).parents[1] / "tflite_models").glob("*.tflite"))
 SHIM = Path(__file__).parent / "c" / "run_lstm.c"
@@ -248,3 +252,16 @@ def test_values_of_another_form_are_refused(opened):
     with pytest.raises(KwsError, match=r"takes int16 samples \[n\], not float64 \[3\]"):
         spotter.listen(np.zeros(3))
     assert spotter.outputs(np.zeros((0, samples), np.int16)).shape == (0, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("KWS_TF_DATA" not in os.environ, reason="KWS_TF_DATA names no data folder")
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_the_whole_test_set_equals_tflm(path):
+    """Every output of every example, from samples on."""
+    opened = models.load(path)
+    folder = Path(os.environ["KWS_TF_DATA"]) / "speech_commands_test_set_v0.02"
+    examples = speech_commands.scan_test_set(folder, opened.manifest.labels)
+    samples = read_samples([file for file, _ in examples], opened.manifest.front_end)
+    wanted = tflm.run(opened.content, c_features_int8(samples, opened.manifest)).outputs[0]
+    np.testing.assert_array_equal(ChipSpotter(opened).outputs(samples), wanted)
