@@ -1,11 +1,10 @@
 """The bare firmware on emulated Cortex-Ms: the same outputs as Python's, and what they cost.
 
 Exports a model without TFLM, runs it under QEMU on examples of a test set, and compares every
-output with Python's. Costs are those of the golden example that takes most. QEMU counts
-instructions, not cycles; docs/deploy.md says how to measure those on a board.
+output with Python's; exit code 1 if one differs. Costs are those of the golden example that takes
+most. QEMU counts instructions, not cycles; docs/deploy.md says how to measure those on a board.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import _measure
 
 from kws_tf.cli import command
 from kws_tf.errors import KwsError
+from kws_tf.files import write_json
 
 CPUS = ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55")
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "cmake", "qemu-system-arm")
@@ -43,7 +43,9 @@ def main() -> None:
             raise KwsError(f"{tool} is missing; install it and run again")
     rows = measure(options.model, options.test_dir, options.examples, options.cpus)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, rows)
+    if unequal := [row["cpu"] for row in rows if row["equal"] < row["examples"]]:
+        raise SystemExit(f"outputs differ from Python's on {', '.join(unequal)}")
 
 
 def measure(model_path: Path, test_dir: Path, examples: int, cpus) -> list[dict]:
