@@ -150,7 +150,17 @@ def test_the_manifest_gets_the_trigger(exported, tmp_path):
     other = export(path, tmp_path / "firmware")
     assert other.manifest.details["trigger"] == dataclasses.asdict(Trigger(**trigger))
     config = (other.folder / "kws_config.h").read_text()
-    assert "KWS_DECISION_HOPS 2\n" in config and "KWS_TRIGGER_THRESHOLD 5.0e-01f" in config
+    assert "KWS_DECISION_HOPS 2\n" in config
+    assert "KWS_LEAST_SUMS {768, 768, 384, 384, 384, 384}\n" in config
+    by_word = Trigger(thresholds={"up\\": 0.25, "lights on": 1.0})
+    again = export(path, tmp_path / "again", trigger=by_word)
+    assert again.manifest.trigger == by_word
+    config = (again.folder / "kws_config.h").read_text()
+    assert "KWS_LEAST_SUMS {768, 768, 768, 538, 192, 538}\n" in config
+    assert "| threshold of `lights on` | 1 |\n" in (again.folder / "README.md").read_text()
+    with pytest.raises(KwsError, match="a threshold for 'off', no keyword; give thresholds of"):
+        export(path, tmp_path / "none", trigger=Trigger(thresholds={"off": 0.5}))
+    assert not (tmp_path / "none").exists()
 
 
 def test_ops_and_arena(exported):
@@ -350,6 +360,13 @@ def windows_of(stream: np.ndarray, manifest, trigger: Trigger) -> np.ndarray:
     return np.stack([rows[end - front.frames : end] for end in ends])
 
 
+def assert_shows_something(trigger: Trigger, outputs: np.ndarray, log_mel) -> None:
+    """The trigger lets words through, and others without its thresholds by word."""
+    detections = trigger.detections(outputs, LABELS, log_mel)
+    alike = trigger.changed(thresholds={}).detections(outputs, LABELS, log_mel)
+    assert len(detections) >= 2 and detections != alike
+
+
 # --- The bare firmware.
 
 BARE_SOURCES = (
@@ -437,7 +454,7 @@ def test_the_bare_golden_check_can_fail(bare, tmp_path):
 @needs("cc")
 def test_a_stream_through_the_bare_firmware(tmp_path):
     """main_listen: the detections of Python's trigger."""
-    trigger = Trigger(60.0, 2, 0.4, 700.0)
+    trigger = Trigger(60.0, 2, 0.4, 700.0, {"lights on": 0.45})
     details = {"trigger": dataclasses.asdict(trigger)}
     path = save_model(tmp_path / "model", details=details)
     result = export(path, tmp_path / "firmware", bare=True)
@@ -449,8 +466,8 @@ def test_a_stream_through_the_bare_firmware(tmp_path):
     printed = subprocess.run([program], input=stream.tobytes(), capture_output=True, check=True)
     windows = windows_of(stream, result.manifest, trigger)
     outputs = IntegerModel.from_tflite(path).run(windows, "tflm").posteriors
-    detections = trigger.detections((outputs + np.float32(128)) / 256, LABELS, front.log_mel)
-    assert len(detections) >= 2  # else the test shows nothing
+    detections = trigger.detections(outputs, LABELS, front.log_mel)
+    assert_shows_something(trigger, outputs, front.log_mel)
     assert printed.stdout.decode().splitlines() == [
         f"{LABELS[label]} {int(100 * score + 0.5)} %" for _, label, score in detections
     ]
@@ -639,7 +656,7 @@ def test_an_emulated_chip_runs_the_whole_application(bare, with_kernel, tmp_path
 @pytest.mark.parametrize(("decision_ms", "example_ms"), [(200.0, 1000.0), (60.0, 1500.0)])
 def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
     """main_microphone: windows, smoothing, threshold, refractory time; sanitizers on."""
-    trigger = Trigger(decision_ms, 2, 0.4, 700.0)
+    trigger = Trigger(decision_ms, 2, 0.4, 700.0, {"lights on": 0.45})
     details = {"trigger": dataclasses.asdict(trigger)}
     path = save_model(tmp_path / "model", example_ms=example_ms, details=details)
     result = export(path, tmp_path / "firmware", kernels="reference")
@@ -650,9 +667,32 @@ def test_a_stream_through_the_application(tmp_path, decision_ms, example_ms):
 
     wanted = windows_of(stream, result.manifest, trigger)
     np.testing.assert_array_equal(windows, wanted)
-    posteriors = (tflm.run(model, wanted).outputs[0].astype(np.float32) + 128) / 256
-    detections = trigger.detections(posteriors, LABELS, front.log_mel)
-    assert len(detections) >= 2  # else the test shows nothing
+    outputs = tflm.run(model, wanted).outputs[0]
+    detections = trigger.detections(outputs, LABELS, front.log_mel)
+    assert_shows_something(trigger, outputs, front.log_mel)
+    assert printed.splitlines() == [
+        f"{LABELS[label]} {int(100 * score + 0.5)} %" for _, label, score in detections
+    ]
+
+
+@needs("cc", "c++")
+def test_a_stream_through_the_application_of_a_model_of_logits(tmp_path):
+    """Its posteriors are rounded to 256ths, in C++ as in Python."""
+    trigger = Trigger(60.0, 3, 0.35, 300.0)
+    graph = Graph(model_bytes("logmel40")[0])
+    graph.main.outputs = [graph.dense.outputs[0]]
+    graph.main.operators.pop()  # the softmax
+    path = save_model(tmp_path / "model", content=graph.to_bytes())
+    result = export(path, tmp_path / "firmware", trigger=trigger, kernels="reference")
+    opened, front = tflite_model.load(path), result.manifest.front_end
+    (output,) = opened.outputs
+    stream = stream_of(front)
+    flag = f"-DSTUB_OUTPUT={output.scale!r}f,{output.zero_point}"
+    program = build_application(result.folder, tmp_path, "main_microphone.cc", flag, *SANITIZERS)
+    printed, windows = run_application(program, opened.content, stream.tobytes())
+    outputs = opened.trigger_outputs(tflm.run(opened.content, windows).outputs[0])
+    detections = trigger.detections(outputs, LABELS, front.log_mel)
+    assert len(detections) >= 2
     assert printed.splitlines() == [
         f"{LABELS[label]} {int(100 * score + 0.5)} %" for _, label, score in detections
     ]

@@ -219,10 +219,10 @@ def test_blocks_of_any_length_give_the_same_detections(opened, seed):
     """And those of Python's trigger on the same windows."""
     rng = np.random.default_rng(seed)
     manifest = opened.manifest
-    trigger = dataclasses.replace(manifest.trigger, threshold=0.2, refractory_ms=600.0)
-    manifest = dataclasses.replace(
-        manifest, details=manifest.details | {"trigger": dataclasses.asdict(trigger)}
+    trigger = dataclasses.replace(
+        manifest.trigger, threshold=0.2, refractory_ms=600.0, thresholds={"go": 0.3}
     )
+    manifest = manifest.with_trigger(trigger)
     stream = rng.standard_normal(48_000) * np.repeat(rng.uniform(0, 12_000, 30), 1600)
     stream = stream.clip(-32768, 32767).astype(np.int16)
     spotter = ChipSpotter(dataclasses.replace(opened, manifest=manifest))
@@ -238,8 +238,8 @@ def test_blocks_of_any_length_give_the_same_detections(opened, seed):
     ends = range(front_end.frames, len(rows) + 1, trigger.decision_hops(front_end.log_mel))
     windows = np.stack([rows[end - front_end.frames : end] for end in ends])
     outputs = IntegerModel.from_tflite(opened.content).run(windows, "tflm").posteriors
-    wanted = trigger.detections(opened.posteriors(outputs), manifest.labels, front_end.log_mel)
-    assert found == [(label, score) for _, label, score in wanted]
+    wanted = trigger.detections(outputs, manifest.labels, front_end.log_mel)
+    assert found == [(label, np.float32(score)) for _, label, score in wanted]
 
 
 def test_values_of_another_form_are_refused(opened):

@@ -37,9 +37,10 @@ def save_model(folder: Path, content=FILE, /, **changes) -> Path:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A model with its manifest, not to be changed."""
-    trigger = {"trigger": {"threshold": 0.5, "smoothing_decisions": 2}, "accuracy": [1, "a"]}
+    trigger = {"threshold": 0.5, "smoothing_decisions": 2, "thresholds": {"up": 0.8}}
+    details = {"trigger": trigger, "accuracy": [1, "a"]}
     folder = tmp_path_factory.mktemp("model")
-    return save_model(folder, clips={"cell/input": 3.0, "cell/cell": 8.0}, details=trigger)
+    return save_model(folder, clips={"cell/input": 3.0, "cell/cell": 8.0}, details=details)
 
 
 # --- Round trips.
@@ -50,7 +51,9 @@ def test_what_is_written_is_read(saved, tmp_path):
     assert model.content == FILE
     assert model.manifest.labels == LABELS
     assert model.manifest.front_end == FRONT_END
-    assert model.manifest.trigger == Trigger(threshold=0.5, smoothing_decisions=2)
+    trigger = Trigger(threshold=0.5, smoothing_decisions=2, thresholds={"up": 0.8})
+    assert model.manifest.trigger == trigger
+    assert model.manifest.with_trigger(trigger).trigger == trigger
     written = model.manifest.save(tmp_path / "model.tflite")
     assert json.loads(written.read_text())["format"] == 2
     assert manifests.load(tmp_path / "model.tflite") == model.manifest
@@ -189,6 +192,10 @@ def json_with(**changes):
     return lambda folder: save_model(folder, **changes)
 
 
+def thresholds(values):
+    return json_with(details={"trigger": {"thresholds": values}})
+
+
 def log_mel_with(**changes):
     values = FRONT_END.to_json()
     return json_with(front_end=values | {"log_mel": values["log_mel"] | changes})
@@ -231,6 +238,11 @@ def without_manifest(folder):
             json_with(details={"trigger": {"smoothing_decisions": 1.5}}),
             "smoothing_decisions is 1.5, not a whole number from 1 to 100",
         ),
+        (thresholds([0.5]), r"thresholds is \[0.5\], no table of words"),
+        (thresholds({"up": 2}), "threshold of 'up' is 2, not a number from 0 to 1"),
+        (thresholds({"up": "0.5"}), "threshold of 'up' is '0.5', not a number from 0 to 1"),
+        (thresholds({"upp": 0.5}), "the trigger has a threshold for 'upp', no keyword"),
+        (thresholds({"_unknown_": 0.5}), "a threshold for '_unknown_', no keyword"),
         (json_with(front_end=FRONT_END.to_json() | {"example_ms": 2**31}), "example_ms is 2147"),
         (json_with(front_end=FrontEnd(example_ms=300.0).to_json()), "lacks the normalisation"),
         (json_with(front_end=None), "None is no table of fields"),
@@ -277,5 +289,9 @@ def test_a_model_of_logits_gives_posteriors(tmp_path):
     real = (scores.astype(float) - MODEL.logits.zero_point) * MODEL.logits.scale
     want = np.exp(real) / np.exp(real).sum(1, keepdims=True)
     np.testing.assert_allclose(model.posteriors(scores), want, atol=1e-5)
+    rounded = model.trigger_outputs(scores)
+    assert rounded.dtype == np.int8
+    np.testing.assert_allclose((rounded + 128.0) / 256, want, atol=0.5001 / 256)
     softmax = tflite_model.load(save_model(tmp_path / "softmax"))
     np.testing.assert_array_equal(softmax.posteriors(scores), (scores + np.float32(128)) / 256)
+    np.testing.assert_array_equal(softmax.trigger_outputs(scores), scores)

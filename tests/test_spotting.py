@@ -17,7 +17,9 @@ from kws_tf.audio import reader
 from kws_tf.evaluation import spotting
 from kws_tf.evaluation.spotting import FeatureStream, spot
 from kws_tf.frontend.features import features
+from kws_tf.labels import KEYWORDS
 from kws_tf.tflite import interpreter
+from kws_tf.tflite import manifest as manifests
 from kws_tf.tflite import model as models
 from kws_tf.tflite.trigger import Trigger
 
@@ -68,11 +70,10 @@ def test_detections_are_those_of_the_whole(manifest, tmp_path, monkeypatch, rate
     values = features(np.pad(samples, 16000), manifest.front_end).numpy()
     windows = sliding_window_view(manifest.quantize(values), 49, axis=0)[::10]
     scores = interpreter.run(MODEL.read_bytes(), windows.transpose(0, 2, 1)).outputs[0]
-    posteriors = (scores.astype(np.float32) + 128) / 256
     expected = [
         (manifest.labels[label], min(decision * 0.2 - 0.01, spotted.seconds), score)
         for decision, label, score in Trigger(**EVERYTHING).detections(
-            posteriors, manifest.labels, manifest.front_end.log_mel
+            scores, manifest.labels, manifest.front_end.log_mel
         )
     ]
     assert len(expected) == len(windows) - 2
@@ -121,6 +122,15 @@ def test_script(recording, tmp_path, capsys):
     written = json.loads(target.read_text())
     assert capsys.readouterr().out.count("%") == len(written["rows"]) > 0
     assert written["trigger"]["threshold"] == 0
+
+    # Thresholds by word hold, unless the command line gives one for all words.
+    trigger = Trigger(threshold=0.0, thresholds=dict.fromkeys(KEYWORDS, 1.0))
+    model = shutil.copy(MODEL, tmp_path / "model.tflite")
+    manifests.load(MODEL).with_trigger(trigger).save(model)
+    assert spot(model, recording, refractory_ms=0).rows == ()
+    assert run_main(script, model, recording, "--threshold", 0, "--json", target) == 0
+    assert json.loads(target.read_text())["rows"] == written["rows"]
+
     recording.write_bytes(recording.read_bytes()[:-1000])
     assert run_main(script, MODEL, recording) == 2
     (line,) = capsys.readouterr().err.splitlines()

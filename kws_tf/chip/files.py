@@ -6,11 +6,11 @@ from importlib import resources
 import numpy as np
 
 from kws_tf.chip import frontend_tables, lstm_tables
-from kws_tf.chip.source import c_array, c_float, c_string, defines, header
-from kws_tf.frontend.config import FrontEnd
-from kws_tf.labels import SILENCE, UNKNOWN
+from kws_tf.chip.source import c_array, c_string, defines, header
+from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.reference import IntegerModel
 from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.trigger import Trigger, keyword_indices
 
 _COMMON = (
     *frontend_tables.FRONT_END_SOURCES,
@@ -84,19 +84,22 @@ def spotter_files(content: bytes, manifest: Manifest) -> dict[str, str]:
 
 def config_lines(manifest: Manifest, tables: frontend_tables.Tables) -> list[str]:
     """Returns the lines of ``kws_config.h`` for front end and trigger."""
-    log_mel, trigger = manifest.front_end.log_mel, manifest.trigger
+    front_end = manifest.front_end
     return [
-        *frontend_tables.config_lines(
-            manifest.front_end, manifest.input_scale, manifest.input_bits, tables
-        ),
-        *defines(
-            CLASSES=len(manifest.labels),
-            DECISION_HOPS=trigger.decision_hops(log_mel),
-            SMOOTHING_DECISIONS=trigger.smoothing_decisions,
-            TRIGGER_THRESHOLD=c_float(trigger.threshold),
-            REFRACTORY_HOPS=trigger.refractory_hops(log_mel),
-        ),
+        *frontend_tables.config_lines(front_end, manifest.input_scale, manifest.input_bits, tables),
+        *trigger_lines(manifest.trigger, manifest.labels, front_end.log_mel),
     ]
+
+
+def trigger_lines(trigger: Trigger, labels: Sequence[str], log_mel: LogMel) -> list[str]:
+    """Returns the trigger's lines of ``kws_config.h``."""
+    return defines(
+        CLASSES=len(labels),
+        DECISION_HOPS=trigger.decision_hops(log_mel),
+        SMOOTHING_DECISIONS=trigger.smoothing_decisions,
+        LEAST_SUMS=f"{{{', '.join(map(str, trigger.least_sums(labels)))}}}",
+        REFRACTORY_HOPS=trigger.refractory_hops(log_mel),
+    )
 
 
 def labels_source(labels: Sequence[str]) -> str:
@@ -106,7 +109,8 @@ def labels_source(labels: Sequence[str]) -> str:
         labels: The class names in the order of the outputs.
     """
     lines = "\n".join(f"    {c_string(label)}," for label in labels)
-    keyword = np.array([label not in (SILENCE, UNKNOWN) for label in labels], np.uint8)
+    keyword = np.zeros(len(labels), np.uint8)
+    keyword[keyword_indices(labels)] = 1
     return "\n".join(
         [
             '#include "kws_labels.h"\n',

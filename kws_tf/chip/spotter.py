@@ -114,7 +114,7 @@ _built: dict[tuple, ctypes.CDLL] = {}
 
 def _build(model: Model) -> ctypes.CDLL:
     """Builds a model's library once."""
-    key = (model.sha256, model.manifest.trigger)
+    key = (model.sha256, model.manifest.labels, model.manifest.trigger)
     if key not in _built:
         texts = files.spotter_files(model.content, model.manifest)
         del texts["kws_fft_cmsis.c"]  # the other FFT serves

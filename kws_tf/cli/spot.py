@@ -18,7 +18,7 @@ def main() -> None:
     for name, kind, text in (
         ("decision-ms", float, "time between decisions, ms"),
         ("smoothing-decisions", int, "posteriors are averaged over so many decisions"),
-        ("threshold", float, "least averaged posterior"),
+        ("threshold", float, "least averaged posterior, of every word"),
         ("refractory-ms", float, "time after a detection without another, ms"),
     ):
         parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: the manifest's)")

@@ -1,6 +1,5 @@
 """Writes a folder for firmware from a converted model; the same model gives the same bytes."""
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -72,7 +71,8 @@ def export(
 
     Raises:
         KwsError: If the model, its manifest or a recording cannot be used, there are no such
-            kernels, or the folder cannot be written.
+            kernels, the trigger has a threshold for a word that the model has not, or the folder
+            cannot be written.
     """
     opened, folder = models.load(model_path), Path(folder)
     if len(opened.outputs) != 1:
@@ -80,9 +80,7 @@ def export(
             f"{opened.path} has {len(opened.outputs)} outputs and the firmware takes one; convert "
             "the run anew"
         )
-    trigger = trigger or opened.manifest.trigger
-    details = opened.manifest.details | {"trigger": dataclasses.asdict(trigger)}
-    manifest = dataclasses.replace(opened.manifest, details=details)
+    manifest = opened.manifest.with_trigger(trigger or opened.manifest.trigger)
     tables = frontend_tables.make_tables(manifest.front_end, manifest.input_scale)
     config = chip_files.config_lines(manifest, tables)
     texts = chip_files.common_files(manifest, tables) | _sources(_COMMON)
@@ -138,7 +136,7 @@ def _memory(
     content: bytes, manifest: Manifest, tables: frontend_tables.Tables, model: TflmModel | None
 ) -> tuple[Memory, ...]:
     front_end, classes = manifest.front_end, len(manifest.labels)
-    decisions = manifest.trigger.smoothing_decisions
+    smoothing = classes * (manifest.trigger.smoothing_decisions + 3)  # history, sums, output
     own = model is None or model.kernels == "kws"
     kernel = lstm_tables.make_tables(IntegerModel.from_tflite(content)) if own else None
     parts = []
@@ -152,5 +150,5 @@ def _memory(
         *parts,
         Memory("front end: tables, state", tables.bytes, frontend_tables.ram_bytes(front_end)),
         Memory("window of features", 0, front_end.frames * front_end.features),
-        Memory("smoothing", 0, 4 * classes * (decisions + 2) + classes),
+        Memory("smoothing", 0, smoothing + (4 * classes if model else 0)),  # with TFLM, floats too
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kws_tf.deployment.tflm_model import ARENA_MARGIN, TflmModel
 from kws_tf.tflite.manifest import Manifest
+from kws_tf.tflite.trigger import Trigger
 
 _KERNELS = {"kws": "`kws_lstm.c` and they", "cmsis-nn": "CMSIS-NN's", "reference": "they"}
 _NOTES = {
@@ -50,10 +51,7 @@ def readme(
         "hidden": manifest.hidden_units,
         "sha256": manifest.sha256,
         "rows": "\n".join([*rows, f"| **sum** | **{flash}** | **{ram}** |"]),
-        "trigger": "\n".join(
-            f"| `{name}` | {value:g} |"
-            for name, value in dataclasses.asdict(manifest.trigger).items()
-        ),
+        "trigger": _trigger_rows(manifest.trigger),
         "examples": "\n".join(f"- {name}" for name in examples),
         "golden_bytes": len(examples) * golden_bytes,
     }
@@ -62,6 +60,14 @@ def readme(
     return template.read_text(encoding="utf-8").format(
         **values | (_of_tflm(model) if model else {})
     )
+
+
+def _trigger_rows(trigger: Trigger) -> str:
+    values = dataclasses.asdict(trigger)
+    thresholds = values.pop("thresholds")
+    rows = [f"| `{name}` | {value:g} |" for name, value in values.items()]
+    rows += [f"| threshold of `{word}` | {value:g} |" for word, value in thresholds.items()]
+    return "\n".join(rows)
 
 
 def _of_tflm(model: TflmModel) -> dict:

@@ -1,6 +1,6 @@
 """A model over a long recording, as on the device: sliding window, smoothing, trigger."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -54,12 +54,12 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
         model_path: A .tflite, its manifest beside it.
         recording: An audio file of any length.
         mix_down: Mix stereo down instead of refusing it.
-        **changes: Fields of ``Trigger`` in place of the manifest's.
+        **changes: Fields of ``Trigger`` in place of the manifest's, as ``Trigger.changed``.
     """
     model = models.load(model_path)
     manifest, front_end = model.manifest, model.manifest.front_end
     log_mel, lead = front_end.log_mel, front_end.samples
-    trigger = replace(manifest.trigger, **changes)
+    trigger = manifest.trigger.changed(**changes)
     stream, rows, samples = FeatureStream(front_end), [], 0
     silence = np.zeros(lead, np.float32)
     blocks = reader.blocks(recording, log_mel.sample_rate, mix_down)
@@ -71,8 +71,8 @@ def spot(model_path: Path, recording: Path, mix_down: bool = False, **changes) -
     outputs = interpreter.run(model.content, windows, where=str(model_path)).outputs[0]
     length = (samples - 2 * lead) / log_mel.sample_rate
     found = []
-    posteriors = model.posteriors(outputs)
-    for decision, label, score in trigger.detections(posteriors, manifest.labels, log_mel):
+    outputs = model.trigger_outputs(outputs)
+    for decision, label, score in trigger.detections(outputs, manifest.labels, log_mel):
         hops = decision * trigger.decision_hops(log_mel) + front_end.frames - 1
         end = (hops * log_mel.hop_samples + log_mel.window_samples - lead) / log_mel.sample_rate
         found.append((manifest.labels[label], min(end, length), score))

@@ -70,12 +70,22 @@ class Manifest:
         }
         object.__setattr__(self, "clips", clips)
         require(isinstance(self.details, dict), f"details is {shown(self.details)}, no table")
-        Trigger.parse(self.details.get("trigger", {}))
+        self.trigger.check_words(self.labels)
 
     @property
     def trigger(self) -> Trigger:
         """How the device turns posteriors into detections, or the defaults."""
         return Trigger.parse(self.details.get("trigger", {}))
+
+    def with_trigger(self, trigger: Trigger) -> "Manifest":
+        """Returns the manifest with another trigger.
+
+        Raises:
+            KwsError: If a word that has a threshold is no keyword of the model.
+        """
+        trigger.least_sums(self.labels)  # refuses such a word
+        details = self.details | {"trigger": dataclasses.asdict(trigger)}
+        return dataclasses.replace(self, details=details)
 
     def quantize(self, features: np.ndarray) -> np.ndarray:
         """Turns normalised features, float32, into the model's input, int8 of the same shape.

@@ -34,10 +34,25 @@ class Model:
         """Returns the posteriors behind int8 scores [..., classes], float32 of that shape."""
         output = self.outputs[0]
         real = (scores.astype(np.float32) - output.zero_point) * np.float32(output.scale)
-        if (output.scale, output.zero_point) == (1 / 256, -128):  # an int8 SOFTMAX has no other
+        if self._gives_posteriors:
             return real
         exponentials = np.exp(real - real.max(axis=-1, keepdims=True))
         return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    def trigger_outputs(self, scores: np.ndarray) -> np.ndarray:
+        """Returns what the trigger takes: int8 256 * posterior - 128 behind int8 scores.
+
+        A model that ends in a softmax gives it; of logits the posteriors are rounded.
+        """
+        if self._gives_posteriors:
+            return scores
+        steps = np.rint(256 * self.posteriors(scores)) - 128
+        return np.minimum(steps, 127).astype(np.int8)
+
+    @property
+    def _gives_posteriors(self) -> bool:
+        output = self.outputs[0]
+        return (output.scale, output.zero_point) == (1 / 256, -128)  # an int8 SOFTMAX has no other
 
 
 def load(path: Path) -> Model:

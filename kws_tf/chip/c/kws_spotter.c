@@ -50,9 +50,6 @@ static void classify_ring(kws_spotter_t *spotter, const int8_t *rows, uint32_t o
   }
   kws_classifier_logits(&kws_classifier, spotter->lstm.hidden, logits);
   kws_classifier_softmax(&kws_classifier, logits, spotter->output);
-  for (int i = 0; i < KWS_CLASSES; ++i) {
-    spotter->posteriors[i] = (float)(spotter->output[i] + 128) / 256.0f;
-  }
 }
 
 kws_status_t kws_spotter_feed(kws_spotter_t *spotter, const int16_t *samples, size_t count,
@@ -77,7 +74,7 @@ kws_status_t kws_spotter_feed(kws_spotter_t *spotter, const int16_t *samples, si
     if (spotter->rows_seen < KWS_FRAMES || spotter->hops_to_decision > 0) continue;
     spotter->hops_to_decision = KWS_DECISION_HOPS;
     classify_ring(spotter, spotter->rows, spotter->next_row);
-    const kws_detection_t now = kws_trigger_decide(&spotter->trigger, spotter->posteriors);
+    const kws_detection_t now = kws_trigger_decide(&spotter->trigger, spotter->output);
     if (now.label >= 0) *detection = now;
   }
   return KWS_OK;

@@ -33,8 +33,7 @@ typedef struct {
   uint32_t next_row; /* of the ring below: the oldest */
   uint32_t rows_seen;
   uint32_t hops_to_decision;
-  float posteriors[KWS_CLASSES]; /* of the last decision */
-  int8_t output[KWS_CLASSES];    /* the same, 256 * posterior - 128 */
+  int8_t output[KWS_CLASSES]; /* of the last decision, 256 * posterior - 128 */
   int8_t rows[KWS_FRAMES * KWS_FEATURES];
 } kws_spotter_t;
 
@@ -49,7 +48,7 @@ kws_status_t kws_spotter_reset(kws_spotter_t *spotter);
 kws_status_t kws_spotter_feed(kws_spotter_t *spotter, const int16_t *samples, size_t count,
                               kws_detection_t *detection);
 
-/* Decides on one example, without smoothing and trigger; the result is in posteriors and output. */
+/* Decides on one example, without smoothing and trigger; the result is in output. */
 kws_status_t kws_spotter_classify_example(kws_spotter_t *spotter, const int16_t *samples,
                                           size_t count);
 

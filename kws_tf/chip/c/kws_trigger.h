@@ -1,5 +1,6 @@
-/* From posteriors to detections: smoothing, threshold, refractory time. Python's Trigger does the
- * same, and so do both applications, the one with TensorFlow Lite Micro and the bare one. */
+/* From posteriors to detections: smoothing, thresholds, refractory time. All in integers, so that
+ * Python's Trigger decides the same to the last bit, and so do both applications, the one with
+ * TensorFlow Lite Micro and the bare one. */
 #ifndef KWS_TRIGGER_H_
 #define KWS_TRIGGER_H_
 
@@ -18,10 +19,10 @@ typedef struct {
 } kws_detection_t;
 
 typedef struct {
-  float history[KWS_SMOOTHING_DECISIONS][KWS_CLASSES];
-  float smoothed[KWS_CLASSES]; /* of the last decision */
-  uint32_t decisions;          /* since the last reset */
-  uint32_t refractory_hops;    /* until there can be a detection again */
+  uint32_t decisions;         /* since the last reset */
+  uint32_t refractory_hops;   /* until there can be a detection again */
+  uint16_t sums[KWS_CLASSES]; /* of the history, in 256ths */
+  uint8_t history[KWS_SMOOTHING_DECISIONS][KWS_CLASSES]; /* 256 * posterior */
 } kws_trigger_t;
 
 /* Forgets all posteriors and detections. Must be called before the first use. */
@@ -30,8 +31,8 @@ void kws_trigger_reset(kws_trigger_t *trigger);
 /* Tells that a hop has passed. */
 void kws_trigger_hop(kws_trigger_t *trigger);
 
-/* Takes the posteriors of a decision. */
-kws_detection_t kws_trigger_decide(kws_trigger_t *trigger, const float *posteriors);
+/* Takes the output of a decision, 256 * posterior - 128 of each class. */
+kws_detection_t kws_trigger_decide(kws_trigger_t *trigger, const int8_t *output);
 
 #ifdef __cplusplus
 }

@@ -131,7 +131,16 @@ Status KeywordSpotter::Decide(Detection* detection) {
   next_row_ = 0;
   const Status status = Classify(rows_);
   if (status != Status::kOk) return status;
-  const kws_detection_t now = kws_trigger_decide(&trigger_, posteriors_);
+#if KWS_OUTPUT_IS_LOGITS
+  int8_t output[KWS_CLASSES];
+  for (int i = 0; i < KWS_CLASSES; ++i) {
+    const float steps = std::nearbyint(256.0f * posteriors_[i]);
+    output[i] = static_cast<int8_t>(std::min(steps, 255.0f) - 128.0f);
+  }
+#else
+  const int8_t* output = output_;  // 256 * posterior - 128 already
+#endif
+  const kws_detection_t now = kws_trigger_decide(&trigger_, output);
   if (now.label >= 0) *detection = Detection{now.label, now.score};
   return Status::kOk;
 }

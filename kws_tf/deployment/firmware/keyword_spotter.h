@@ -62,7 +62,8 @@ class KeywordSpotter {
 
   // Of the last decision, in the order of kws_labels.
   const float* posteriors() const { return posteriors_; }
-  const float* smoothed() const { return trigger_.smoothed; }
+  // The smoothed posteriors, as sums: divide them by 256 * KWS_SMOOTHING_DECISIONS.
+  const uint16_t* sums() const { return trigger_.sums; }
   const int8_t* output() const { return output_; }
   // Index of the largest posterior of the last decision.
   int label() const;

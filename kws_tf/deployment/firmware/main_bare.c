@@ -18,7 +18,7 @@ static int8_t features[KWS_FRAMES * KWS_FEATURES];
 static void print_word(const char *name) {
   const int label = kws_spotter_label(&spotter);
   printf("%s: %s, score %d %%\n", name, kws_labels[label],
-         (int)(100.0f * spotter.posteriors[label] + 0.5f));
+         (100 * (spotter.output[label] + 128) + 128) / 256);
 }
 
 static bool golden_passes(const kws_golden_t *golden) {
