@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import math
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from kws_tf.synthesis import engine, fresh_process
 from kws_tf.synthesis.dataset import count_examples, make_dataset
 from kws_tf.synthesis.engine import Espeak
 from kws_tf.synthesis.rendering import render
+from kws_tf.synthesis.running_speech import plan_talks
 from kws_tf.synthesis.saying import say
 from kws_tf.synthesis.settings import SynthesisSettings
 from kws_tf.synthesis.voices import VARIANTS, Speaker, Utterance, cast, plan
@@ -37,6 +39,7 @@ SMALL = SynthesisSettings(
     per_word=10,
     per_unknown_word=4,
     noise_seconds=2,
+    speech_minutes=(0.7, 0.3, 0.5),
 )
 
 
@@ -58,10 +61,17 @@ def read_wav(path):
 def dataset(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthesis, "_BATCH", 9)
+        patch.setattr(synthesis, "_TALKS_BATCH", 2)
         return make_dataset(tmp_path_factory.mktemp("synthesis") / "set", SMALL, 1)
 
 
 # --- The data set.
+
+
+def test_folders(dataset):
+    assert {path.name for path in dataset.iterdir()} == {
+        *("speech_commands", "test_set", "running_speech", "dataset.json")
+    }
 
 
 def test_layout_is_speech_commands(dataset):
@@ -117,13 +127,16 @@ def test_number_of_processes_does_not_change_a_byte(dataset, tmp_path, monkeypat
     shown = []
 
     def progress(items, total, _):
-        shown.append((len(list(items)), total))
-        return ()
+        items = list(items)
+        shown.append((len(items), total))
+        return items
 
     monkeypatch.setattr(synthesis, "_BATCH", 9)
+    monkeypatch.setattr(synthesis, "_TALKS_BATCH", 2)
     monkeypatch.setattr(synthesis, "progress", progress)
-    number = len(plan(SMALL))
-    assert number > 2 * 9
+    number = len(plan(SMALL)) + len(plan_talks(SMALL))
+    assert len(plan(SMALL)) > 2 * 9
+    assert len(plan_talks(SMALL)) == 3 + 2 + 2
     again = make_dataset(tmp_path / "again", SMALL, jobs=3)
     assert file_hashes(again) == file_hashes(dataset)
     assert shown == [(number, number)]
@@ -215,10 +228,12 @@ def test_killed_build_is_built_anew(tmp_path):
         "import os, sys\n"
         "from kws_tf.synthesis import dataset, fresh_process\n"
         "fresh_process.call = dataset.check_length = lambda *_: None\n"
+        "dataset.write_transcripts = lambda *_: None\n"
         "dataset._fill_test_set = lambda *_: os._exit(9)\n"
         "dataset.make_dataset(sys.argv[1], dataset.SynthesisSettings(**eval(sys.argv[2])))\n"
     )
     settings = {"words": ("go",), "unknown_words": (), "per_word": 3, "noise_seconds": 1}
+    settings |= {"speech_minutes": (0.1, 0.1, 0.1)}
     target = tmp_path / "set"
     killed = subprocess.run([sys.executable, "-c", code, target, repr(settings)], cwd=ROOT)
     assert killed.returncode == 9
@@ -244,8 +259,8 @@ def fill_the_disk(*_):
 )
 def test_what_ends_a_process_is_one_sentence(tmp_path, monkeypatch, what, message):
     monkeypatch.setattr(synthesis, "check_length", lambda *_: 1000)
-    monkeypatch.setattr(synthesis, "_write_noise", what)
-    monkeypatch.setattr(synthesis, "_write_examples", what)
+    for name in ("_write_noise", "_write_examples", "write_talks"):
+        monkeypatch.setattr(synthesis, name, what)
     with pytest.raises(KwsError, match=message):
         make_dataset(tmp_path / "set", SMALL)
     assert os.listdir(tmp_path) == []
@@ -281,6 +296,10 @@ def test_long_word_needs_a_longer_window(tmp_path):
         ({"seconds": 0}, "would last 0 s"),
         ({"noise_seconds": 0.5}, "shorter than an example"),
         ({"variety": 2.0}, "give 0 to 1.6"),
+        ({"speech_minutes": (30, 0, 15)}, "running speech of 30, 0, 15 minutes; give three"),
+        ({"speech_minutes": (30, 15)}, "running speech of 30, 15 minutes; give three"),
+        ({"speech_minutes": (math.inf, 1, 1)}, "running speech of inf, 1, 1 minutes"),
+        ({"speech_minutes": (math.nan, 1, 1)}, "running speech of nan, 1, 1 minutes"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -321,9 +340,12 @@ def test_command_prints_the_table_and_one_line_on_error(dataset, monkeypatch, ca
     monkeypatch.setattr(command, "make_dataset", lambda *options: wanted.append(options) or dataset)
     script = SCRIPTS / "make_dataset.py"
     sizes = ("--per-word", 10, "--per-unknown-word", 4, "--window-ms", 1500)
+    sizes += ("--speech-minutes", 2, 1, 0.5)
     words = ("--words", "yes,lights on", "--unknown-words", "cat")
     assert run_main(script, "-o", "set", *words, *sizes, "--jobs", 2) == 0
-    settings = SynthesisSettings(("yes", "lights on"), ("cat",), 10, 4, seconds=1.5)
+    settings = SynthesisSettings(
+        ("yes", "lights on"), ("cat",), 10, 4, seconds=1.5, speech_minutes=(2, 1, 0.5)
+    )
     assert wanted == [("set", settings, 2)]
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["word", *PARTITIONS]

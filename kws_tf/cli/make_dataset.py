@@ -1,8 +1,9 @@
 """Make a speech data set on the spot: words spoken by many synthetic voices (espeak-ng).
 
-OUT/speech_commands has the layout of Speech Commands, OUT/test_set that of its test set, spoken
-by voices that no training example has. The same options give the same bytes; a finished folder is
-found again at once. No network is needed.
+DIR/speech_commands has the layout of Speech Commands, DIR/test_set that of its test set, spoken
+by voices that no training example has. DIR/running_speech has sentences without the keywords, with
+their transcripts: in training/, validation/ and testing/, by the voices of each. The same options
+give the same bytes; a finished folder is found again at once. No network is needed.
 """
 
 from kws_tf.audio.speech_commands import PARTITIONS
@@ -54,6 +55,14 @@ def main() -> None:
         metavar="X",
         help="length of an example, ms; as --window-ms of train.py",
     )
+    parser.add_argument(
+        "--speech-minutes",
+        type=float,
+        nargs=3,
+        default=defaults.speech_minutes,
+        metavar="X",
+        help="running speech for training, validation and testing, minutes",
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of all chance")
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="processes at a time; by default one for each core"
@@ -61,6 +70,7 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     out, jobs = arguments.pop("out"), arguments.pop("jobs")
     arguments["seconds"] = arguments.pop("window_ms") / 1000
+    arguments["speech_minutes"] = tuple(arguments["speech_minutes"])
     folder = make_dataset(out, SynthesisSettings(**arguments), jobs)
 
     table = count_examples(folder)

@@ -22,6 +22,14 @@ from kws_tf.progress import progress
 from kws_tf.synthesis import fresh_process
 from kws_tf.synthesis.engine import Espeak
 from kws_tf.synthesis.rendering import background_noises, render
+from kws_tf.synthesis.running_speech import (
+    RUNNING_SPEECH_FOLDER,
+    Talk,
+    plan_talks,
+    write_talks,
+    write_transcripts,
+)
+from kws_tf.synthesis.sentences import lexicon_without
 from kws_tf.synthesis.settings import SynthesisSettings
 from kws_tf.synthesis.signals import gain, generator, wav_bytes
 from kws_tf.synthesis.voices import Utterance, cast, plan
@@ -30,9 +38,12 @@ from kws_tf.synthesis.words import check_length
 SPEECH_FOLDER = "speech_commands"
 TEST_FOLDER = "test_set"
 DESCRIPTION_FILE = "dataset.json"
-_BATCH = 256
-"""Utterances of a process. Another number gives other bytes."""
+_BATCH, _TALKS_BATCH = 256, 12
+"""Utterances and recordings of running speech of a process. Other numbers give other bytes."""
 _BACKGROUND_DBFS, _FAINTEST_DBFS = -25.0, -70
+
+Batch = tuple[list, partial]
+"""Items, and the call that writes them all, for a fresh process."""
 
 
 def make_dataset(
@@ -44,8 +55,10 @@ def make_dataset(
 
     It gets ``speech_commands/`` (a folder a word and ``_background_noise_``, as Speech Commands
     v0.02), ``test_set/`` (as the canonical test set, by voices and with noise that are nowhere
-    else but in the testing partition) and ``dataset.json`` (the settings). It appears under its
-    name only when complete. The number of processes, ``jobs``, does not change the result.
+    else but in the testing partition), ``running_speech/`` (speech without the keywords, for each
+    partition by its voices, see ``kws_tf.synthesis.running_speech``) and ``dataset.json`` (the
+    settings). It appears under its name only when complete. The number of processes, ``jobs``,
+    does not change the result.
 
     Raises:
         KwsError: The folder holds something else or cannot be written, espeak-ng is missing or
@@ -105,34 +118,59 @@ def _is_made(target: Path, settings: SynthesisSettings) -> bool:
 
 def _build(folder: Path, settings: SynthesisSettings, jobs: int) -> None:
     check_length(settings.words, settings.seconds)
-    utterances = plan(settings)
-    speech, test = folder / SPEECH_FOLDER, folder / TEST_FOLDER
+    utterances, talks = plan(settings), plan_talks(settings)
+    speech, test, talking = (
+        folder / n for n in (SPEECH_FOLDER, TEST_FOLDER, RUNNING_SPEECH_FOLDER)
+    )
     for word in settings.words + settings.other_words:
         (speech / word).mkdir(parents=True)
+    for partition in PARTITIONS:
+        (talking / partition).mkdir(parents=True)
+    words = lexicon_without(settings.words)
+    batches: list[Batch] = [
+        # The longest first, so that all processes end at about the same time.
+        *(
+            (some, partial(write_talks, settings, words, some, talking))
+            for some in _batches(talks, _TALKS_BATCH)
+        ),
+        *(
+            (some, partial(_write_examples, settings, some, speech))
+            for some in _batches(utterances, _BATCH)
+        ),
+        ([], partial(_write_noise, settings, speech, test)),
+    ]
+    texts = {}
     # Closing ends the processes before an error or Ctrl-C removes the folder that they write to.
-    with closing(_made_in_processes(settings, utterances, speech, test, jobs)) as made:
-        for _ in progress(made, len(utterances), "synthesising speech"):
-            pass
+    with closing(_made_in_processes(batches, jobs)) as made:
+        for item, text in progress(made, len(utterances) + len(talks), "synthesising speech"):
+            if isinstance(item, Talk):
+                texts[item] = text
+    write_transcripts(talking, texts)
     _fill_test_set(settings, utterances, speech, test)
     text = json.dumps(settings.description(), indent=2) + "\n"
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
+def _batches(items: list, size: int) -> list[list]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
 def _made_in_processes(
-    settings: SynthesisSettings, utterances: list[Utterance], speech: Path, test: Path, jobs: int
-) -> Generator[Utterance, None, None]:
-    """Yields each utterance once its batch is written; the noise is written as well."""
-    batches = [utterances[i : i + _BATCH] for i in range(0, len(utterances), _BATCH)]
+    batches: list[Batch], jobs: int
+) -> Generator[tuple[Utterance | Talk, str | None], None, None]:
+    """Yields each item once its batch is written, with what the batch's call returned for it."""
     threads = ThreadPoolExecutor(jobs)
-    start = partial(threads.submit, fresh_process.call)
     try:
-        futures = {start(_write_examples, settings, batch, speech): batch for batch in batches}
-        futures[start(_write_noise, settings, speech, test)] = []
+        futures = {threads.submit(_in_process, call): items for items, call in batches}
         for future in as_completed(futures):
-            future.result()
-            yield from futures[future]
+            items = futures[future]
+            yield from zip(items, future.result() or [None] * len(items), strict=True)
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def _in_process(call: partial) -> list[str] | None:
+    return fresh_process.call(call.func, *call.args)
 
 
 def _write_examples(settings: SynthesisSettings, utterances: list[Utterance], folder: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from kws_tf.errors import KwsError
 from kws_tf.synthesis.engine import Espeak
@@ -31,18 +32,37 @@ def render(espeak: Espeak, settings: SynthesisSettings, utterance: Utterance) ->
     rng = generator(settings.seed, utterance.path)
     length = settings.samples(settings.seconds)
     spoken = _spoken(rng, espeak, settings, utterance)
-    tilt = 0.4 * settings.variety  # of the spectrum
-    spoken[1:] -= rng.uniform(-tilt, tilt) * spoken[:-1]
+    tilted(rng, settings, spoken)
     spoken, start = _placed(rng, spoken, length, cut=utterance.word.endswith(CUT))
     samples = np.zeros(length)
     samples[start : start + len(spoken)] = spoken
     if rng.random() < settings.room_share:
-        samples = _in_room(rng, settings, samples)
+        samples = in_room(rng, settings, samples)
     # Level and SNR are about the word, however much of the example it fills.
     samples /= np.sqrt(np.mean(samples[start : start + len(spoken)] ** 2))
+    return recorded(rng, settings, samples)
+
+
+def manner(rng: np.random.Generator, speaker: Speaker) -> tuple[float, float, float]:
+    """Returns the rate, pitch and range of pitch with which a speaker speaks this time."""
+    rate = speaker.rate * rng.uniform(0.85, 1.15)
+    pitch = np.clip(speaker.pitch + rng.normal(0, 6), 0, 99)
+    return rate, pitch, rng.uniform(25, 85)
+
+
+def tilted(rng: np.random.Generator, settings: SynthesisSettings, samples: np.ndarray) -> None:
+    """Tilts the spectrum of samples [n] in place, as another mouth or microphone does."""
+    tilt = 0.4 * settings.variety
+    samples[1:] -= rng.uniform(-tilt, tilt) * samples[:-1]
+
+
+def recorded(
+    rng: np.random.Generator, settings: SynthesisSettings, speech: np.ndarray
+) -> np.ndarray:
+    """Returns speech [n] of unit RMS over noise and at a level, in -1..1."""
     exponent = rng.uniform(0, 2)
-    noise = coloured_noise(rng, length, settings.sample_rate, exponent)
-    samples += noise * gain(-rng.uniform(*settings.snr_db))
+    noise = coloured_noise(rng, len(speech), settings.sample_rate, exponent)
+    samples = speech + noise * gain(-rng.uniform(*settings.snr_db))
     samples *= gain(np.clip(rng.normal(-19, 6), -35, -9))  # as in Speech Commands
     return samples / max(1.0, np.abs(samples).max())
 
@@ -72,9 +92,7 @@ def _spoken(
     speaker = utterance.speaker
     # The mark changes the melody.
     text = utterance.word.removesuffix(CUT) + rng.choice(["", ".", "!", "?"])
-    rate = speaker.rate * rng.uniform(0.85, 1.15)
-    pitch = np.clip(speaker.pitch + rng.normal(0, 6), 0, 99)
-    pitch_range = rng.uniform(25, 85)
+    rate, pitch, pitch_range = manner(rng, speaker)
     while True:
         spoken = espeak.speak(text, speaker.voice, rate, pitch, pitch_range)
         spoken = resampled(spoken, settings.sample_rate / espeak.sample_rate / speaker.size)
@@ -103,14 +121,14 @@ def _placed(
     return spoken[-kept:], 0
 
 
-def _in_room(rng: np.random.Generator, settings: SynthesisSettings, dry: np.ndarray) -> np.ndarray:
+def in_room(rng: np.random.Generator, settings: SynthesisSettings, dry: np.ndarray) -> np.ndarray:
     """Adds an exponentially decaying noise tail (RT60 0.1 to 0.4 s) 8 to 20 dB under the direct."""
     rt60 = rng.uniform(0.1, 0.4)
     time = np.arange(1, settings.samples(rt60)) / settings.sample_rate
     tail = rng.normal(size=len(time)) * 10 ** (-3 * time / rt60)
     tail *= gain(rng.uniform(-20, -8)) / np.linalg.norm(tail)
     response = np.concatenate([[1.0], tail])
-    size = len(dry) + len(response)
+    size = next_fast_len(len(dry) + len(response), real=True)
     return np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(response, size), size)[: len(dry)]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 
 from kws_tf.audio.speech_commands import TESTING, TRAINING, VALIDATION
@@ -10,7 +11,7 @@ from kws_tf.labels import KEYWORDS, word_key
 from kws_tf.synthesis.engine import ACCENTS
 from kws_tf.synthesis.words import UNKNOWN_WORDS, checked_word
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raise it whenever the same settings would give other bytes."""
 CUT = " (cut)"
 """Ends the name of the folder of a keyword's parts."""
@@ -31,6 +32,8 @@ class SynthesisSettings:
         sample_rate: Hz, at most 22,050, espeak-ng's own.
         seconds: Length of an example.
         noise_seconds: Length of each background recording.
+        speech_minutes: Running speech for training, validation and testing, minutes; at least so
+            much is made.
         cut_words: Whether parts of the keywords, as in a window that a word enters or leaves, are
             made for the unknown class as well, in folders ``<word> (cut)``.
         accents: Accents of the speakers; what stands twice is twice as frequent.
@@ -57,6 +60,7 @@ class SynthesisSettings:
     sample_rate: int = 16_000
     seconds: float = 1.0
     noise_seconds: float = 30.0
+    speech_minutes: tuple[float, float, float] = (30.0, 15.0, 15.0)
     cut_words: bool = False
     accents: tuple[str, ...] = ACCENTS
     variety: float = 1.0
@@ -96,6 +100,13 @@ class SynthesisSettings:
             raise KwsError(f"speakers that differ {self.variety} times as much; give 0 to 1.6")
         if self.noise_seconds < self.seconds:
             raise KwsError("background recordings are shorter than an example; raise noise_seconds")
+        positive = [minutes for minutes in self.speech_minutes if 0 < minutes < math.inf]
+        if not len(positive) == len(self.speech_minutes) == 3:
+            given = ", ".join(f"{minutes:g}" for minutes in self.speech_minutes)
+            raise KwsError(
+                f"running speech of {given} minutes; give three numbers above 0: of minutes for "
+                "training, validation and testing"
+            )
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,8 @@ from kws_tf.synthesis.words import UNKNOWN_WORDS
 NEAR = 8
 """Near-sounding words for each keyword; likewise near-sounding phrases."""
 
-Sounds = frozenset[tuple[str, ...]]
+Phonemes = tuple[str, ...]
+Sounds = frozenset[Phonemes]
 
 
 def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
@@ -28,13 +29,9 @@ def unknown_words(words: Sequence[str]) -> tuple[str, ...]:
 
 def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
     espeak = Espeak()
-    listed = resources.files("kws_tf.synthesis") / "common_words.txt"
-    common = _sounds(espeak, listed.read_text(encoding="utf-8").split())
-    parts = _sounds(espeak, [part for word in words for part in (word, *_parts(word))])
-    near = {part: _nearest(sounds, common) for part, sounds in parts.items()}
-    found = [text for word in words for text in _near_texts(word, words, near)]
+    found = [text for texts in near_sounding(espeak, words).values() for text in texts]
     candidates = _sounds(espeak, (*found, *KEYWORDS, *UNKNOWN_WORDS))
-    keys, taken = set(map(word_key, words)), set().union(*(parts[word] for word in words))
+    keys, taken = set(map(word_key, words)), set().union(*_sounds(espeak, words).values())
     chosen = {}
     for text, sounds in candidates.items():
         key = word_key(text)
@@ -43,16 +40,38 @@ def _unknown_words(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(chosen.values())
 
 
-def _sounds(espeak: Espeak, texts: Iterable[str]) -> dict[str, Sounds]:
-    """Returns the phonemes of each text in every accent, in the order of the texts."""
+def near_sounding(espeak: Espeak, words: Sequence[str]) -> dict[str, list[str]]:
+    """Returns for each keyword what is easily taken for it; may hold what sounds the same."""
+    common = _sounds(espeak, listed("common_words.txt"))
+    parts = _sounds(espeak, [part for word in words for part in (word, *parts_of(word))])
+    near = {part: _nearest(sounds, common) for part, sounds in parts.items()}
+    return {word: list(_near_texts(word, words, near)) for word in words}
+
+
+def listed(name: str) -> list[str]:
+    """Returns the words of a list that comes with the package."""
+    return (resources.files("kws_tf.synthesis") / name).read_text(encoding="utf-8").split()
+
+
+def spoken(espeak: Espeak, texts: Iterable[str]) -> dict[str, tuple[Phonemes, ...]]:
+    """Returns the phonemes of each text, one entry for each of ``ACCENTS``, in the texts' order."""
     texts = list(dict.fromkeys(texts))
-    spoken = [espeak.phonemes(texts, accent) for accent in ACCENTS]
-    return {text: frozenset(found) for text, *found in zip(texts, *spoken, strict=True)}
+    by_accent = [espeak.phonemes(texts, accent) for accent in ACCENTS]
+    return {text: tuple(found) for text, *found in zip(texts, *by_accent, strict=True)}
+
+
+def parts_of(word: str) -> list[str]:
+    """Returns the words of a phrase."""
+    return word.replace("_", " ").split()
+
+
+def _sounds(espeak: Espeak, texts: Iterable[str]) -> dict[str, Sounds]:
+    return {text: frozenset(found) for text, found in spoken(espeak, texts).items()}
 
 
 def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> Iterator[str]:
     """Yields what is easily taken for a keyword."""
-    parts = _parts(word)
+    parts = parts_of(word)
     if len(parts) == 1:
         yield from near[word][:NEAR]
         return
@@ -60,14 +79,10 @@ def _near_texts(word: str, words: Sequence[str], near: dict[str, list[str]]) -> 
     yield " ".join(reversed(parts))
     places = range(len(parts))
     near_sounding = [(place, near[parts[place]][turn]) for turn in range(NEAR) for place in places]
-    others = [_parts(other) for other in words if other != word]
+    others = [parts_of(other) for other in words if other != word]
     swapped = [(place, other[place]) for other in others for place in places[: len(other)]]
     for place, part in near_sounding[:NEAR] + swapped[:NEAR]:
         yield " ".join((*parts[:place], part, *parts[place + 1 :]))
-
-
-def _parts(word: str) -> list[str]:
-    return word.replace("_", " ").split()
 
 
 def _nearest(wanted: Sounds, common: dict[str, Sounds]) -> list[str]:
