@@ -44,7 +44,7 @@ def call(monkeypatch, capsys, tmp_path):
 def few(monkeypatch, tmp_path):
     """A handful of examples a word, of one unknown word, instead of hundreds of sixty."""
     monkeypatch.chdir(tmp_path)
-    brief = functools.partial(SynthesisSettings, noise_seconds=2.0)
+    brief = functools.partial(SynthesisSettings, noise_seconds=2.0, speech_minutes=(0.3, 0.1, 0.1))
     monkeypatch.setattr(locate, "SynthesisSettings", brief)
     monkeypatch.setattr(mix, "ENOUGH", 12)
     monkeypatch.setattr(mix, "LEAST", 6)
@@ -164,6 +164,9 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
     source = locate.training_data(audio, False, data)
     assert source.synthetic
     assert source.folder.name == "speech_commands"
+    (negatives,) = source.negatives
+    assert (negatives.name, negatives.parent.name) == ("training", "running_speech")
+    assert len(list(negatives.glob("*.wav"))) == 2
     assert folder_digest(audio) == before
 
     recorded = {file.path.stem for file in scan(audio)}
@@ -206,9 +209,9 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
 
 def test_enough_recordings_are_left_alone(few, tmp_path):
     audio = make_audio(tmp_path / "own")
-    assert locate.training_data(audio, False, DataSettings(words=("up",))) == (audio, False)
+    assert locate.training_data(audio, False, DataSettings(words=("up",))) == (audio, False, ())
     data = DataSettings(words=("up", "dim"), synthetic_per_word=0)
-    assert locate.training_data(audio, False, data) == (audio, False)
+    assert locate.training_data(audio, False, data) == (audio, False, ())
 
 
 def test_some_of_the_recordings(few, tmp_path):
@@ -220,7 +223,7 @@ def test_some_of_the_recordings(few, tmp_path):
             words=("up", "down"), recordings_per_word=number, synthetic_per_word=synthetic
         )
         source = locate.training_data(audio, False, data)
-        assert source.synthetic == (synthetic > 0)
+        assert source.synthetic == (synthetic > 0) == bool(source.negatives)
         files = scan(source.folder)
         assert [path.name for path in speech_commands.noise_files(source.folder)]
         there = {(f.word, f.path.name) for f in files if f.partition == "training"} & every
@@ -266,7 +269,9 @@ def test_bad_recordings(few, tmp_path, change, message):
 
 def test_synthesised_recordings_are_not_mixed_with_themselves(few, tmp_path):
     data = DataSettings(words=("up",), recordings_per_word=2)
-    made = locate.training_data(None, False, DataSettings(words=("up",))).folder
+    made, _, negatives = locate.training_data(None, False, DataSettings(words=("up",)))
+    assert negatives == (made.parent / "running_speech" / "training",)
+    assert negatives[0].is_dir()
     mine = shutil.copytree(made, tmp_path / "mine")
     before = {path: path.read_bytes() for path in mine.rglob("*.wav")}
     with pytest.raises(KwsError, match="the name of an example that would be synthesised"):

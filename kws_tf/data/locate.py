@@ -14,6 +14,7 @@ from kws_tf.errors import KwsError
 from kws_tf.labels import KEYWORDS, check_spelling
 from kws_tf.settings import DataSettings
 from kws_tf.synthesis import dataset, vocabulary
+from kws_tf.synthesis.running_speech import RUNNING_SPEECH_FOLDER
 from kws_tf.synthesis.settings import SynthesisSettings
 from kws_tf.synthesis.words import can_speak
 
@@ -23,10 +24,15 @@ _PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's 
 
 
 class Source(NamedTuple):
-    """A folder to train from, and whether speech was synthesised for it."""
+    """A folder to train from, whether speech was synthesised for it, and folders of negatives.
+
+    Negatives are recordings of any length in which no keyword is: the running speech of training
+    voices where speech was synthesised, else none.
+    """
 
     folder: Path
     synthetic: bool
+    negatives: tuple[Path, ...] = ()
 
 
 def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) -> Source:
@@ -50,7 +56,7 @@ def training_data(data_dir: Path | None, fetch: bool, settings: DataSettings) ->
     wanted = _to_synthesise(settings, settings.words, mix.ENOUGH if per_word < 0 else per_word)
     print(f"no --data-dir given: synthesised speech is used, in {ROOT}/", flush=True)
     made = dataset.make_dataset(ROOT / f"synthetic-{wanted.digest}", wanted)
-    return Source(made / dataset.SPEECH_FOLDER, True)
+    return Source(made / dataset.SPEECH_FOLDER, True, (made / RUNNING_SPEECH_FOLDER / TRAINING,))
 
 
 def _to_synthesise(
@@ -95,9 +101,9 @@ def _with_recordings(folder: Path, settings: DataSettings) -> Source:
         print(f"synthesised speech is mixed with the recordings, in {ROOT}/", flush=True)
     elif limit < 0:
         return Source(folder, False)
-    mixed, synthesised = mix.mix(folder, recorded, counts, speech, ROOT)
+    mixed, synthesised, negatives = mix.mix(folder, recorded, counts, speech, ROOT)
     print(_table(recorded, synthesised, words))
-    return Source(mixed, speech is not None)
+    return Source(mixed, speech is not None, negatives)
 
 
 def _limited(recorded: list[Recording], number: int) -> list[Recording]:

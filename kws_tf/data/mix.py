@@ -17,6 +17,7 @@ from kws_tf.errors import KwsError
 from kws_tf.labels import SILENCE, UNKNOWN
 from kws_tf.synthesis import dataset
 from kws_tf.synthesis.dataset import SPEECH_FOLDER, TEST_FOLDER
+from kws_tf.synthesis.running_speech import RUNNING_SPEECH_FOLDER
 from kws_tf.synthesis.settings import SynthesisSettings
 
 ENOUGH = 300
@@ -48,7 +49,7 @@ def mix(
     counts: dict[str, int],
     settings: SynthesisSettings | None,
     root: Path,
-) -> tuple[Path, list[Recording]]:
+) -> tuple[Path, list[Recording], tuple[Path, ...]]:
     """Makes a folder of recordings and synthesised speech, or finds it made.
 
     The recordings are linked, or copied where links are not possible; they are never changed. For
@@ -57,8 +58,9 @@ def mix(
     ``settings.per_word``; without settings there are none.
 
     Returns:
-        The mixed folder, with a test set beside it where speech was synthesised; and the
-        synthesised files that it has, by the paths that they come from.
+        The mixed folder, with a test set beside it where speech was synthesised; the synthesised
+        files that it has, by the paths that they come from; and the folders of synthesised
+        negatives, running speech of the training voices.
     """
     noise = _noise_files(folder)
     made, synthesised, words = None, [], tuple(counts)
@@ -93,7 +95,8 @@ def mix(
                 _link_test_set(mixed / TEST_FOLDER, files, words, made / TEST_FOLDER / SILENCE)
             if not target.exists():  # another process may have been faster
                 os.replace(mixed, target)
-    return target / SPEECH_FOLDER, synthesised
+    negatives = (made / RUNNING_SPEECH_FOLDER / TRAINING,) if made else ()
+    return target / SPEECH_FOLDER, synthesised, negatives
 
 
 def _noise_files(folder: Path) -> list[Path]:
