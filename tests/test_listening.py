@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kws_tf.frontend.config import LogMel
-from kws_tf.listening import curve, heard, protocol
+from kws_tf.listening import curve, protocol
 from kws_tf.listening.heard import Detected, Heard, Smoothing, Word, joined, listened
 from kws_tf.listening.rates import Rate
 from kws_tf.tflite.trigger import Trigger
@@ -107,8 +107,7 @@ def outputs_of(seed, decisions=400):
 
 def detected(trigger, outputs, first=-0.01, step=0.2):
     """What ``Trigger.detections`` says, in seconds."""
-    posteriors = (outputs.astype(np.float64) + 128) / 256
-    found = trigger.detections(posteriors, LABELS, LOG_MEL)
+    found = trigger.detections(outputs, LABELS, LOG_MEL)
     return [Detected(LABELS[label], first + k * step, score) for k, label, score in found]
 
 
@@ -121,9 +120,9 @@ def detected(trigger, outputs, first=-0.01, step=0.2):
     st.lists(st.integers(0, 400), max_size=9),
 )
 def test_peaks_give_the_triggers_detections(seed, smoothing, threshold, refractory, cuts):
-    trigger = Trigger(200.0, smoothing, threshold, refractory)
+    trigger = Trigger(200.0, smoothing, threshold, refractory, {"down": 0.6})
     outputs = outputs_of(seed)
-    smooth = Smoothing(LABELS, smoothing, heard.least_sum(0.2, smoothing))
+    smooth = Smoothing(LABELS, trigger, 0.2)
     peaks = joined([smooth(part) for part in np.split(outputs, sorted(cuts))])
     whole = listened(Heard("a", 80.0, outputs, -0.01, 0.2), LABELS, trigger, 0.2)
     for got, want in zip(peaks, whole.peaks, strict=True):
@@ -161,7 +160,7 @@ def test_the_curve_is_the_trigger_at_each_threshold(smoothing, refractory):
     assert counts.words.tolist() == [0, 0, 45, 45]
     assert counts.thresholds[0] >= 0.3 > counts.thresholds[0] - 1 / (256 * smoothing)
     for place in [*range(0, len(counts.thresholds), 7), len(counts.thresholds) - 1]:
-        at = dataclasses.replace(trigger, threshold=counts.thresholds[place])
+        at = dataclasses.replace(trigger, threshold=float(counts.thresholds[place]))
         judged = protocol.Judged()
         for stream in made:
             judged += protocol.judge(stream.words, detected(at, stream.outputs))

@@ -12,7 +12,7 @@ import numpy as np
 
 from kws_tf.frontend.config import LogMel
 from kws_tf.listening import protocol
-from kws_tf.listening.heard import Heard, Listened, least_sum, listened, refractory_decisions
+from kws_tf.listening.heard import Heard, Listened, decisions_apart, listened, lowest_sum
 from kws_tf.listening.rates import Rate
 from kws_tf.tflite.trigger import Trigger
 
@@ -49,8 +49,7 @@ def count(
         log_mel: Gives the hop.
         lowest: The first threshold.
     """
-    length = trigger.smoothing_decisions
-    levels = np.arange(least_sum(lowest, length), 255 * length + 2)
+    levels = np.arange(lowest_sum(trigger, lowest), 255 * trigger.smoothing_decisions + 2)
     shape = len(levels), len(labels)
     found, alarms = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     words, seconds = np.zeros(len(labels), np.int64), 0.0
@@ -60,21 +59,21 @@ def count(
         seconds += stream.seconds
         for word in stream.words:
             words[labels.index(word.label)] += 1
-        gap = refractory_decisions(trigger, log_mel)
-        _count_stream(stream, levels, gap, labels, found, alarms)
-    return Counts(levels / (256 * length), words, found, alarms, seconds / 3600)
+        apart = decisions_apart(trigger, log_mel)
+        _count_stream(stream, levels, apart, labels, found, alarms)
+    return Counts(levels / trigger.full_sum, words, found, alarms, seconds / 3600)
 
 
-def _count_stream(stream: Listened, levels, gap: int, labels, found, alarms) -> None:
+def _count_stream(stream: Listened, levels, apart: int, labels, found, alarms) -> None:
     """Adds a stream's detections, as ``Listened.detected`` and ``protocol.judge`` at each level."""
-    last = np.full(len(levels), -gap)  # decision of the last detection
+    last = np.full(len(levels), -apart)  # decision of the last detection
     waiting = {label: [] for label in labels}  # words by their end, each with who has found it
     for word in sorted(stream.words, key=lambda word: word.end):
         waiting[word.label].append((word, np.zeros(len(levels), bool)))
     reached = np.searchsorted(levels, stream.peaks.sums, "right").tolist()
     decisions, indices = stream.peaks.decisions.tolist(), stream.peaks.labels.tolist()
     for decision, index, end in zip(decisions, indices, reached, strict=True):
-        fires = decision - last[:end] >= gap
+        fires = decision - last[:end] >= apart
         last[:end][fires] = decision
         time, queue = stream.first + decision * stream.step, waiting[labels[index]]
         while queue and protocol.is_over(queue[0][0], time):

@@ -9,7 +9,7 @@ at either end is found.
 import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -39,19 +39,16 @@ class Ears:
         KwsError: C is asked for and there is no compiler, or it cannot compute the model.
     """
 
-    def __init__(
-        self, model: Model, runtime: str | None = None, decision_ms: float | None = None
-    ):
+    def __init__(self, model: Model, runtime: str | None = None, decision_ms: float | None = None):
         """Builds the C code, or takes what was built before."""
         self.runtime = runtime or ("c" if _has_compiler() else "tflite")
         if self.runtime not in RUNTIMES:
             raise KwsError(f"there is no runtime '{runtime}'; choose one of {', '.join(RUNTIMES)}")
-        trigger, self._model = model.manifest.trigger, model
-        self._front_end = model.manifest.front_end
-        self._log_mel = self._front_end.log_mel
-        if decision_ms is None:
-            decision_ms = trigger.decision_ms
-        self.hops = max(1, round(decision_ms / self._log_mel.hop_ms))
+        self._model, self._front_end = model, model.manifest.front_end
+        self._log_mel, trigger = self._front_end.log_mel, model.manifest.trigger
+        if decision_ms is not None:
+            trigger = trigger.changed(decision_ms=decision_ms)
+        self.hops = trigger.decision_hops(self._log_mel)
         # Between decisions, and of a decision, samples.
         self._step = self.hops * self._log_mel.hop_samples
         self._span = self._log_mel.window_samples
@@ -67,6 +64,10 @@ class Ears:
     def first(self) -> float:
         """End of the first decision's window, seconds from the stream's beginning."""
         return (self._span - self._front_end.samples) / self._log_mel.sample_rate
+
+    def decisions(self, samples: int) -> int:
+        """Returns the number of decisions on a stream of so many samples."""
+        return 1 + (samples + 2 * self._front_end.samples - self._span) // self._step
 
     def hear(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Listens to a stream.
@@ -91,10 +92,7 @@ class Ears:
             read some segments ahead.
         """
         segments = ((key, part) for key, blocks in streams for part in self._segments(blocks))
-        if self._chip is None:
-            yield from ((key, self._outputs(part)) for key, part in segments)
-            return
-        yield from _in_threads(self._outputs, segments)
+        yield from self._map(self._outputs, segments)
 
     def decide(self, rows: np.ndarray) -> np.ndarray:
         """Decides on features made elsewhere, int8 [hops, features]; no silence is added.
@@ -108,8 +106,26 @@ class Ears:
             (None, rows[first * self.hops : (first + count - 1) * self.hops + frames])
             for first in range(0, decisions, count)
         )
-        decided = [outputs for _, outputs in _in_threads(self._decided, parts)]
+        decided = [outputs for _, outputs in self._map(self._decided, parts)]
         return np.concatenate([np.empty((0, len(self._model.manifest.labels)), np.int8), *decided])
+
+    def _map(self, function: Callable, parts: Iterable[tuple]) -> Iterator[tuple]:
+        """Computes keyed parts in their order: in C on all cores, some ahead."""
+        if self._chip is None:  # its interpreters take the cores themselves
+            yield from ((key, function(part)) for key, part in parts)
+            return
+        cores, waiting = os.cpu_count() or 1, deque()
+        with ThreadPoolExecutor(cores) as pool:
+            try:
+                for key, part in parts:
+                    waiting.append((key, pool.submit(function, part)))  # without the global lock
+                    if len(waiting) > _AHEAD * cores:
+                        yield _finished(*waiting.popleft())
+                while waiting:
+                    yield _finished(*waiting.popleft())
+            finally:
+                for _, future in waiting:
+                    future.cancel()
 
     def _segments(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Cuts a stream with silence around it into segments, int16; the last may be shorter."""
@@ -150,31 +166,11 @@ class Ears:
         windows = windows[:: self.hops].transpose(0, 2, 1)
         where = str(self._model.path)
         outputs = interpreter.run(self._model.content, windows, where=where).outputs[0]
-        # Of a model whose scores are no posteriors of 256 steps.
-        steps = np.rint(256 * self._model.posteriors(outputs) - 128)
-        return np.clip(steps, -128, 127).astype(np.int8)
+        return self._model.trigger_outputs(outputs)
 
 
-def _in_threads(
-    function: Callable[[np.ndarray], np.ndarray],
-    parts: Iterable[tuple[Hashable, np.ndarray]],
-) -> Iterator[tuple[Hashable, np.ndarray]]:
-    """Computes parts on all cores, a few ahead, in their order; C releases the global lock."""
-    cores = os.cpu_count() or 1
-    waiting = deque()
-    with ThreadPoolExecutor(cores) as pool:
-        try:
-            for key, part in parts:
-                waiting.append((key, pool.submit(function, part)))
-                while len(waiting) > _AHEAD * cores:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+def _finished(key, future: Future) -> tuple:
+    return key, future.result()
 
 
 def _int16(block: np.ndarray) -> np.ndarray:

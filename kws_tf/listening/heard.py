@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from kws_tf.frontend.config import LogMel
-from kws_tf.labels import SILENCE, UNKNOWN
-from kws_tf.tflite.trigger import Trigger
+from kws_tf.tflite.trigger import Trigger, keyword_indices
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class Listened:
 
         No threshold may be below the one that the peaks were kept with.
         """
-        least = [least_sum(trigger.threshold, trigger.smoothing_decisions)] * len(labels)
-        gap, last, found = refractory_decisions(trigger, log_mel), None, []
+        least = trigger.least_sums(labels)
+        gap, last, found = decisions_apart(trigger, log_mel), None, []
         for decision, label, total in zip(*map(np.ndarray.tolist, self.peaks), strict=True):
             if total >= least[label] and (last is None or decision - last >= gap):
                 last = decision
-                score = total / (256 * trigger.smoothing_decisions)
+                score = total / trigger.full_sum
                 found.append(Detected(labels[label], self.first + decision * self.step, score))
         return found
 
@@ -84,31 +82,27 @@ class Smoothing:
 
     Args:
         labels: The class names.
-        smoothing_decisions: So many decisions are averaged.
-        lowest: Least sum to keep; see ``least_sum``.
+        trigger: Gives how many decisions are averaged.
+        lowest: Least score to keep, 0 to 1.
     """
 
-    def __init__(self, labels: Sequence[str], smoothing_decisions: int, lowest: int):
-        self._keywords = np.array(keyword_indices(labels))
-        self._length, self._lowest = smoothing_decisions, lowest
-        self._held = np.empty((0, len(self._keywords)), np.int64)
-        self._decisions = 0  # seen before those held
+    def __init__(self, labels: Sequence[str], trigger: Trigger, lowest: float):
+        self._keywords = keyword_indices(labels)
+        self._trigger, self._lowest = trigger, lowest_sum(trigger, lowest)
+        self._held = np.empty((0, len(labels)), np.int8)
+        self._decisions = 0  # before those held
 
     def __call__(self, outputs: np.ndarray) -> Peaks:
         """Returns the peaks among further decisions, int8 [decisions, classes]."""
-        values = outputs[:, self._keywords].astype(np.int64) + 128
-        values = np.concatenate([self._held, values])
-        held = min(self._length - 1, len(values))
-        first = self._decisions + self._length - 1
-        self._decisions += len(values) - held
-        self._held = values[len(values) - held :]
-        if len(values) < self._length:
-            return NO_PEAKS
-        sums = sliding_window_view(values, self._length, axis=0).sum(-1)
+        outputs = np.concatenate([self._held, outputs])
+        sums = self._trigger.sums(outputs)[:, self._keywords]
         best = sums.argmax(1)  # the first of equal ones
         highest = sums[np.arange(len(sums)), best]
         kept = np.flatnonzero(highest >= self._lowest)
-        return Peaks(first + kept, self._keywords[best[kept]], highest[kept])
+        decisions = self._decisions + self._trigger.smoothing_decisions - 1 + kept
+        self._held = outputs[len(sums) :]
+        self._decisions += len(sums)
+        return Peaks(decisions, self._keywords[best[kept]], highest[kept])
 
 
 NO_PEAKS = Peaks(*(np.empty(0, np.int64) for _ in Peaks._fields))
@@ -121,21 +115,15 @@ def joined(parts: Sequence[Peaks]) -> Peaks:
 
 def listened(heard: Heard, labels: Sequence[str], trigger: Trigger, lowest: float) -> Listened:
     """Keeps of a stream the decisions with a score of at least ``lowest``, 0 to 1."""
-    length = trigger.smoothing_decisions
-    peaks = Smoothing(labels, length, least_sum(lowest, length))(heard.outputs)
+    peaks = Smoothing(labels, trigger, lowest)(heard.outputs)
     return Listened(heard.name, heard.seconds, peaks, heard.first, heard.step, heard.words)
 
 
-def keyword_indices(labels: Sequence[str]) -> list[int]:
-    """Returns the indices of the labels that can trigger."""
-    return [i for i, label in enumerate(labels) if label not in (SILENCE, UNKNOWN)]
+def lowest_sum(trigger: Trigger, threshold: float) -> int:
+    """Returns the sum that a threshold of all words asks for."""
+    return int(trigger.changed(threshold=threshold).least_sums(["any"])[0])
 
 
-def least_sum(threshold: float, smoothing_decisions: int) -> int:
-    """Returns the least sum of outputs that reaches a threshold."""
-    return int(np.ceil(threshold * 256 * smoothing_decisions))
-
-
-def refractory_decisions(trigger: Trigger, log_mel: LogMel) -> int:
-    """Returns after how many decisions the next detection may come."""
-    return -(-trigger.refractory_hops(log_mel) // trigger.decision_hops(log_mel))
+def decisions_apart(trigger: Trigger, log_mel: LogMel) -> int:
+    """Returns how many decisions lie between two detections, at least."""
+    return max(1, -(-trigger.refractory_hops(log_mel) // trigger.decision_hops(log_mel)))
