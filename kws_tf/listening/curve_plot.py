@@ -47,7 +47,9 @@ def _draw(axes, curve: Curve) -> None:
             axes.annotate(f"{threshold:g}", (rates[place], missed[place]), **where)
     axes.axvline(1 / curve.hours, color="#999999", linestyle=":", linewidth=1)
     axes.set_xscale("log")
-    axes.set_ylim(0, 100 if missed.min() > 50 else min(100, max(20, 2 * np.median(missed))))
+    # Up to the first threshold without an alarm, from which on words are lost for nothing.
+    without = missed[curve.alarms == 0]
+    axes.set_ylim(0, min(100, max(10, 1.1 * without[0]) if len(without) else 100))
     axes.set_xlabel(f"false alarms an hour, in {curve.hours:.2f} h (left of the dotted line: none)")
     axes.set_ylabel(f"missed of {curve.words:,} words, %")
     axes.grid(color="#dddddd", linewidth=0.8)

@@ -67,7 +67,7 @@ class Negatives:
         width = _width(self.keywords)
         lines = [
             f"negatives: {self.recordings.text}",
-            f"{len(self.alarms):,} false alarms in {self.hours:.2f} h, an hour {self.rate}",
+            f"{len(self.alarms):,} false alarms in {_time(self.hours)}, an hour {self.rate}",
             "",
             f"{'word':<{width}}{'alarms':>8}   an hour (95 %)",
         ]
@@ -144,7 +144,7 @@ class Positives:
             place = f"a background at {low:g} to {high:g} dB ({self.background.text})"
         share = 100 * len(judged.found) / self.words
         lines = [
-            f"positives: {self.words:,} of {self.of:,} words in {self.hours:.2f} h of {place}",
+            f"positives: {self.words:,} of {self.of:,} words in {_time(self.hours)} of {place}",
             f"found {len(judged.found):,} of {self.words:,} ({share:.1f} %); "
             f"{len(judged.alarms):,} false alarms, an hour {Rate(len(judged.alarms), self.hours)}",
         ]
@@ -195,6 +195,10 @@ class Soak:
 
 def _width(keywords: tuple[str, ...]) -> int:
     return max(6, *map(len, keywords)) + 1
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _title(alarms: int) -> str:
