@@ -1,6 +1,7 @@
 """A model that listens piece by piece decides as on the whole, and as spotter and chip do."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,6 +198,45 @@ def test_without_a_compiler(model, monkeypatch):
     assert Ears(model).runtime == "tflite"
     with pytest.raises(KwsError, match="no runtime 'gpu'"):
         Ears(model, "gpu")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("units", "hops", "changes"),
+    [
+        (12, 1, {}),
+        (21, 3, {"cell_power": -15, "hidden_zero_point": -9}),
+        (33, 20, {"cell_power": -9, "gain": 20.0, "cell_clip": 3.0}),
+        (64, 2, {"per_class": True, "hidden_zero_point": 40}),
+    ],
+)
+@pytest.mark.parametrize("windows", [1, 16, 37])
+def test_many_windows_at_once_are_each_as_the_chip_computes_it(
+    tmp_path, units, hops, changes, windows
+):
+    random = random_model(units, units=units, features=40, classes=len(LABELS), **changes)
+    content = classifier_file(random, FRONT_END.frames)
+    path, scale = tmp_path / "a.tflite", random.input.scale
+    chip = ChipSpotter(models.load(save_model(path, content, LABELS, FRONT_END, scale, units)))
+    count = (windows - 1) * hops + FRONT_END.frames
+    rows = np.random.default_rng(0).integers(-128, 128, (count, 40), np.int8)
+    each = np.stack([rows[n * hops : n * hops + FRONT_END.frames] for n in range(windows)])
+    got = chip.outputs_of_rows(rows, hops)
+    np.testing.assert_array_equal(got, chip.outputs_of_features(each))
+    assert windows == 1 or len(np.unique(got, axis=0)) > windows / 2
+    assert chip.outputs_of_rows(rows[: FRONT_END.frames - 1], hops).shape == (0, len(LABELS))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["kws-118-full", "kws-118-mfcc10", "kws-344-full"])
+def test_many_windows_of_a_shipped_model(name):
+    path = Path(__file__).parents[1] / "tflite_models" / f"{name}.tflite"
+    if not path.exists():
+        pytest.skip(f"there is no {path.name}")
+    chip = ChipSpotter(models.load(path))
+    rows = chip.rows(sound(4))
+    each = np.stack([rows[start : start + 49] for start in range(0, len(rows) - 48, 10)])
+    np.testing.assert_array_equal(chip.outputs_of_rows(rows, 10), chip.outputs_of_features(each))
 
 
 @needs_compiler

@@ -84,12 +84,14 @@ class ChipSpotter:
             )
         count = max(0, 1 + (len(rows) - self._front_end.frames) // hops)
         outputs = np.empty((count, self._classes), np.int8)
+        size = self._library.kws_windows_memory
+        size.restype = ctypes.c_size_t
         self._call(
             "kws_run_windows",
-            self._new_state(),
             rows.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_size_t(count),
             ctypes.c_size_t(hops),
+            ctypes.create_string_buffer(size(ctypes.c_size_t(len(rows)))),
             outputs.ctypes.data_as(ctypes.c_void_p),
         )
         return outputs
@@ -172,6 +174,7 @@ def _build(model: Model) -> ctypes.CDLL:
     if key not in _built:
         texts = files.spotter_files(model.content, model.manifest)
         del texts["kws_fft_cmsis.c"]  # the other FFT serves
-        texts["kws_python.c"] = files.source("kws_python.c")
+        texts |= {name: files.source(name) for name in ("kws_python.c", "kws_windows.c")}
+        texts["kws_lstm.inc"] = texts.pop("kws_lstm.c")  # a part of kws_windows.c
         _built[key] = library.build(texts)
     return _built[key]

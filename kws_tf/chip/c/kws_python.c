@@ -8,8 +8,6 @@ const size_t kws_frontend_size = sizeof(kws_frontend_t);
 
 int kws_run_examples(kws_spotter_t *spotter, const int16_t *samples, size_t count, int8_t *outputs);
 int kws_run_features(kws_spotter_t *spotter, const int8_t *features, size_t count, int8_t *outputs);
-int kws_run_windows(kws_spotter_t *spotter, const int8_t *rows, size_t count, size_t hops,
-                    int8_t *outputs);
 size_t kws_run_frontend(kws_frontend_t *frontend, const int16_t *samples, size_t count,
                         int8_t *rows);
 int kws_listen(kws_spotter_t *spotter, const int16_t *samples, size_t count, int *label,
@@ -32,15 +30,9 @@ int kws_run_examples(kws_spotter_t *spotter, const int16_t *samples, size_t coun
 
 int kws_run_features(kws_spotter_t *spotter, const int8_t *features, size_t count,
                      int8_t *outputs) {
-  return kws_run_windows(spotter, features, count, KWS_FRAMES, outputs);
-}
-
-/* count windows, the first at rows, each hops rows after the one before. */
-int kws_run_windows(kws_spotter_t *spotter, const int8_t *rows, size_t count, size_t hops,
-                    int8_t *outputs) {
   kws_status_t status = kws_spotter_init(spotter);
   for (size_t n = 0; n < count && status == KWS_OK; ++n) {
-    status = kws_spotter_classify(spotter, rows + n * hops * KWS_FEATURES);
+    status = kws_spotter_classify(spotter, features + n * KWS_FRAMES * KWS_FEATURES);
     copy_output(spotter, outputs + n * KWS_CLASSES);
   }
   return (int)status;
