@@ -10,12 +10,17 @@ T = TypeVar("T")
 
 
 def progress(
-    items: Iterable[T], total: int, title: str, position: Callable[[], int] | None = None
+    items: Iterable[T],
+    total: int,
+    title: str,
+    position: Callable[[], int] | None = None,
+    unit: tuple[float, str] = (1e6, "MB"),
 ) -> Iterator[T]:
     """Yields the items; shows the share done once a second, if it takes over two.
 
     Where stderr is no terminal there is a new line every ten seconds. With ``position``, such as a
-    file's ``tell``, bytes are counted instead of items, also in ``total``.
+    file's ``tell``, bytes are counted instead of items, also in ``total``; or something else with
+    another ``unit``, of so many.
     """
     first = position() if position else 0
     start = shown = time.monotonic()
@@ -29,7 +34,8 @@ def progress(
             left = (now - start) / max(done - first, 1) * (total - done)
             amounts = f"{done:,} of {total:,}"
             if position:
-                amounts = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+                size, name = unit
+                amounts = f"{done / size:,.1f} of {total / size:,.1f} {name}"
             line = f"{title}: {amounts}, {left:.0f} s left"
             end = "\n" if done == total or not is_terminal else ""
             start_of_line = "\r" if is_terminal else ""

@@ -60,6 +60,7 @@ class RunFolder:
     history_file = _file("history.json", "A row per epoch, JSON.")
     accuracy_file = _file("accuracy.json", "Accuracies measured on this run's models, JSON.")
     model_file = _file("model.tflite", "The converted model.")
+    soak_file = _file("soak.json", "False alarms and words found when it was left listening, JSON.")
 
     def weights_file(self, phase: str) -> Path:
         """Best weights of a phase, ``float`` or ``quantized``, HDF5."""

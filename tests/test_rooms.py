@@ -11,7 +11,7 @@ ROOMS = (
     *("frontend", "settings", "presets"),
     *("quantization", "models", "run_folder"),
     *("audio", "synthesis", "data"),
-    *("tflite", "reference", "chip", "training", "conversion"),
+    *("tflite", "reference", "chip", "listening", "training", "conversion"),
     *("evaluation", "deployment", "report", "cli"),
 )
 FILES = sorted(

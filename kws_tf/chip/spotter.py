@@ -46,18 +46,63 @@ class ChipSpotter:
         shape = (self._front_end.frames, self._front_end.features)
         return self._outputs("kws_run_features", features, shape, np.int8)
 
+    def rows(self, samples: np.ndarray) -> np.ndarray:
+        """Computes the features of samples, int16 [n], in one call and one thread.
+
+        Returns:
+            int8 [rows, features] of every window of the front end that lies within them.
+        """
+        samples = _stream(samples)
+        size = ctypes.c_size_t.in_dll(self._library, "kws_frontend_size").value
+        shape = self._front_end.log_mel.frames(len(samples)), self._front_end.features
+        rows = np.empty(shape, np.int8)
+        run = self._library.kws_run_frontend
+        run.restype = ctypes.c_size_t
+        run(
+            ctypes.create_string_buffer(size),
+            samples.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_size_t(len(samples)),
+            rows.ctypes.data_as(ctypes.c_void_p),
+        )
+        return rows
+
+    def outputs_of_rows(self, rows: np.ndarray, hops: int) -> np.ndarray:
+        """Decides on a stream's features, in one call and one thread.
+
+        Args:
+            rows: int8 [rows, features], one a hop.
+            hops: Between decisions; the first is on the first window.
+
+        Returns:
+            int8 [decisions, classes]: 256 * posterior - 128.
+        """
+        rows = np.ascontiguousarray(rows)
+        if rows.dtype != np.int8 or rows.shape[1:] != (self._front_end.features,):
+            raise KwsError(
+                f"the chip's code takes int8 [rows, {self._front_end.features}], not {rows.dtype} "
+                f"{list(rows.shape)}"
+            )
+        count = max(0, 1 + (len(rows) - self._front_end.frames) // hops)
+        outputs = np.empty((count, self._classes), np.int8)
+        size = self._library.kws_windows_memory
+        size.restype = ctypes.c_size_t
+        self._call(
+            "kws_run_windows",
+            rows.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_size_t(count),
+            ctypes.c_size_t(hops),
+            ctypes.create_string_buffer(size(ctypes.c_size_t(len(rows)))),
+            outputs.ctypes.data_as(ctypes.c_void_p),
+        )
+        return outputs
+
     def listen(self, samples: np.ndarray) -> tuple[int, float] | None:
         """Takes samples of a stream, int16 [n] of any length.
 
         Returns:
             Label and score of the last keyword that was triggered within them, or ``None``.
         """
-        samples = np.ascontiguousarray(samples)
-        if samples.dtype != np.int16 or samples.ndim != 1:
-            raise KwsError(
-                f"the chip's code takes int16 samples [n], not {samples.dtype} "
-                f"{list(samples.shape)}; round them to 16 bits first"
-            )
+        samples = _stream(samples)
         label, score = ctypes.c_int(), ctypes.c_float()
         size = ctypes.c_size_t(len(samples))
         self._call(
@@ -109,6 +154,17 @@ class ChipSpotter:
         return outputs
 
 
+def _stream(samples: np.ndarray) -> np.ndarray:
+    """Returns samples in one stretch of memory, or refuses what is no stream of 16 bits."""
+    samples = np.ascontiguousarray(samples)
+    if samples.dtype != np.int16 or samples.ndim != 1:
+        raise KwsError(
+            f"the chip's code takes int16 samples [n], not {samples.dtype} "
+            f"{list(samples.shape)}; round them to 16 bits first"
+        )
+    return samples
+
+
 _built: dict[tuple, ctypes.CDLL] = {}
 
 
@@ -118,6 +174,7 @@ def _build(model: Model) -> ctypes.CDLL:
     if key not in _built:
         texts = files.spotter_files(model.content, model.manifest)
         del texts["kws_fft_cmsis.c"]  # the other FFT serves
-        texts["kws_python.c"] = files.source("kws_python.c")
+        texts |= {name: files.source(name) for name in ("kws_python.c", "kws_windows.c")}
+        texts["kws_lstm.inc"] = texts.pop("kws_lstm.c")  # a part of kws_windows.c
         _built[key] = library.build(texts)
     return _built[key]

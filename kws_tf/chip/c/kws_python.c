@@ -8,6 +8,8 @@ const size_t kws_frontend_size = sizeof(kws_frontend_t);
 
 int kws_run_examples(kws_spotter_t *spotter, const int16_t *samples, size_t count, int8_t *outputs);
 int kws_run_features(kws_spotter_t *spotter, const int8_t *features, size_t count, int8_t *outputs);
+size_t kws_run_frontend(kws_frontend_t *frontend, const int16_t *samples, size_t count,
+                        int8_t *rows);
 int kws_listen(kws_spotter_t *spotter, const int16_t *samples, size_t count, int *label,
                float *score);
 
@@ -34,6 +36,20 @@ int kws_run_features(kws_spotter_t *spotter, const int8_t *features, size_t coun
     copy_output(spotter, outputs + n * KWS_CLASSES);
   }
   return (int)status;
+}
+
+/* All rows whose window lies within the samples; returns how many. */
+size_t kws_run_frontend(kws_frontend_t *frontend, const int16_t *samples, size_t count,
+                        int8_t *rows) {
+  size_t made = 0;
+  kws_frontend_reset(frontend);
+  while (count > 0) {
+    const size_t taken = kws_frontend_feed(frontend, samples, count);
+    samples += taken;
+    count -= taken;
+    if (kws_frontend_row(frontend, rows + made * KWS_FEATURES)) ++made;
+  }
+  return made;
 }
 
 int kws_listen(kws_spotter_t *spotter, const int16_t *samples, size_t count, int *label,
