@@ -88,19 +88,17 @@ def calibrate(
             f"at {per_hour:g} false alarms an hour no word is found; allow more, or train with "
             "--negatives"
         )
+    allowed = search.allowed(chosen.figures.hours)
     crossed = search.crossed(peaked)
-    is_by_word = False
     if _is_more_than_chance(crossed, per_hour):
         own = search.measured(peaked[_best(found).base], search.by_word(_best(found)))
         # Words may let others through that stood in their refractory time.
-        is_by_word = own.figures.alarms <= search.allowed(own.figures.hours)
-        is_by_word &= own.figures.gain > chosen.figures.gain
-        chosen = own if is_by_word else chosen
-    allowed = search.allowed(chosen.figures.hours)
+        is_better = own.figures.gain > chosen.figures.gain
+        chosen = own if is_better and own.figures.alarms <= allowed else chosen
     may_stay = before.decision_ms in intervals and former.figures.alarms <= allowed
     if may_stay and former.figures.gain >= chosen.figures.gain:
         chosen = former
-    return Calibration(per_hour, allowed, former, chosen, is_by_word, tuple(options), crossed)
+    return Calibration(per_hour, allowed, former, chosen, tuple(options), crossed)
 
 
 @dataclass(frozen=True)

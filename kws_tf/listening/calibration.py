@@ -99,7 +99,6 @@ class Calibration:
     allowed: int  # false alarms in the hours at hand
     before: Measured
     chosen: Measured
-    is_by_word: bool  # some words got a threshold of their own
     options: tuple[Measured, ...]  # the best of each decision interval, one threshold for all
     crossed: Crossed
 
@@ -107,6 +106,11 @@ class Calibration:
     def trigger(self) -> Trigger:
         """The trigger that was chosen."""
         return self.chosen.trigger
+
+    @property
+    def is_by_word(self) -> bool:
+        """Whether some words have a threshold of their own."""
+        return bool(self.trigger.thresholds)
 
     @property
     def expected(self) -> Figures:
@@ -169,7 +173,7 @@ class Calibration:
         return "\n".join(lines)
 
     def _words(self) -> list[str]:
-        own = self.chosen.trigger.thresholds
-        if own:
-            return ["of their own: " + ", ".join(f"{w} {t:.3f}" for w, t in own.items())]
+        if self.is_by_word:
+            own = self.trigger.thresholds.items()
+            return ["of their own: " + ", ".join(f"{word} {least:.3f}" for word, least in own)]
         return ["no thresholds by word: tried on the other half, they find no more, or by chance"]
