@@ -75,3 +75,15 @@ def untrained(tmp_path_factory):
     from tiny_run import untrained_run
 
     return untrained_run(tmp_path_factory.mktemp("runs") / "untrained")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Headless Chromium, with one page."""
+    import chromium
+
+    if not chromium.PROGRAM:
+        pytest.skip("there is no Chromium or Chrome on the PATH")
+    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

@@ -1,33 +1,25 @@
 """The report: what it shows of a run, what it refuses, and how it looks in a browser."""
 
-import dataclasses
 import hashlib
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
-import chromium
 import numpy as np
 import pytest
-import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
-from models import classifier_file, random_model, save_model
+from report_run import FRONT_END, HOSTILE, Outline, finished_run, hostile_audio
 from running import run_main
-from tiny_run import AUGMENTATION, DATA, TRAIN, UNKNOWN_WORD, WORDS, make_audio, write_wav
+from tiny_run import AUGMENTATION, TRAIN, UNKNOWN_WORD, write_wav
 
 from kws_tf.conversion.convert import convert_run
 from kws_tf.errors import KwsError
-from kws_tf.evaluation import evaluate, labelled, metrics, tensor_table, verify
-from kws_tf.evaluation.bounds import Check
+from kws_tf.evaluation import evaluate, labelled, metrics, verify
 from kws_tf.evaluation.labelled import LabelledFeatures
-from kws_tf.evaluation.outcomes import Outcome
-from kws_tf.evaluation.proof import Report
 from kws_tf.files import write_json
-from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.models import spotter
 from kws_tf.models.building import build_model, save_weights
 from kws_tf.models.computing import compute
@@ -37,57 +29,21 @@ from kws_tf.run_folder import RunFolder
 from kws_tf.training import loop
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-SECTIONS = ("learning", "confusion", "classes", "clips", "weights", "activations", "exactness")
-#: Of ten frames, so that it is quick.
-FRONT_END = FrontEnd(log_mel=LogMel(hop_ms=100.0))
-#: A word, and so a folder, that would run if it were not escaped; as long as a word may get.
-HOSTILE = "<img src=x onerror=alert(1)><script>alert(2);&amp;\"'"
+SECTIONS = (
+    *("listening", "learning", "confusion", "classes", "clips", "weights", "activations"),
+    "exactness",
+)
 
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory):
-    audio = make_audio(tmp_path_factory.mktemp("data") / "audio")
-    (audio / WORDS[0]).rename(audio / HOSTILE)
-    return audio
+    return hostile_audio(tmp_path_factory.mktemp("data") / "audio")
 
 
 @pytest.fixture(scope="module")
 def original(audio, tmp_path_factory):
-    """A run as training, conversion and verifier leave it, of random weights; not to be changed.
-
-    The model file is another model than the weights, which no one looks at here.
-    """
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "run")
-    front_end = FRONT_END.normalised([-8.0] * 40, [3.0] * 40)
-    data = dataclasses.replace(DATA, words=(HOSTILE, WORDS[1]))
-    run.start(TRAIN, data, AUGMENTATION, audio, front_end)
-    rng, history = np.random.default_rng(0), []
-    for phase in ("float", "quantized"):
-        keras.utils.set_random_seed(1)
-        model = build_model(TRAIN, front_end, 4, phase)
-        model.save_weights(run.weights_file(phase))
-        clips = spotter.clips(model) if phase == "quantized" else {}
-        for epoch in range(2):
-            row = {"phase": phase, "epoch": epoch, "seconds": 1.0, "examples": 32}
-            names = ("loss", "accuracy", "val_loss", "val_accuracy")
-            row |= dict(zip(names, rng.random(4), strict=True))
-            row |= {f"clip/{name}": float(clip) + 0.1 * epoch for name, clip in clips.items()}
-            history.append(row)
-    write_json(run.history_file, history)
-
-    integers = random_model(0, units=8, features=40, classes=4)
-    content = classifier_file(integers, front_end.frames)
-    save_model(run.model_file, content, run.labels(), front_end, integers.input.scale, 8)
-    names = ("fake-quant Keras", "TFLite, default kernels", "TFLite Micro")
-    outcomes = [Outcome("float Keras", rng.integers(0, 4, 10))]
-    for name in names:
-        hidden, logits = rng.integers(-128, 128, [10, 8]), rng.integers(-128, 128, [10, 4])
-        outcomes.append(Outcome(name, logits.argmax(1), hidden, logits))
-    checks = [Check("one <holds>", True), Check("another is broken", False)]
-    tensors = tensor_table.rows(content)
-    proof = (outcomes, rng.integers(0, 4, 10), checks, tensors, {"total": 4567}, "x", "validation")
-    write_json(run.path / "verify.json", Report(*proof).to_json())
-    return run
+    """A finished run, not to be changed."""
+    return finished_run(tmp_path_factory.mktemp("runs") / "run", audio)
 
 
 @pytest.fixture(scope="module")
@@ -120,38 +76,6 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(charts, "chart", chart)
 
 
-class Outline(HTMLParser):
-    """Collects what a page consists of; its tags must be closed in order."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.ids, self.attributes, self.texts, self.open = [], [], [], [], []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.handle_startendtag(tag, attributes)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes.append((tag, dict(attributes)))
-        self.ids += [value for name, value in attributes if name == "id"]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data.strip())
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.attributes if name == tag]
-
-
 @pytest.fixture(scope="module")
 def outline(html):
     return Outline(html)
@@ -171,7 +95,7 @@ def test_needs_nothing_from_elsewhere(html, outline):
     assert len(html) < 3e6
     assert not {"script", "link", "iframe", "object", "base"} & set(outline.tags)
     policy = outline.of("meta")[2]["content"]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
     assert all(image["src"].startswith("data:image/png;base64,") for image in outline.of("img"))
     # Nothing but the names of the SVG vocabularies.
     assert set(re.findall(r"https?://[^\"'\s<)]+", html)) <= {
@@ -514,15 +438,6 @@ def test_chart_takes_its_colours_from_the_page():
 
 
 # --- In a browser.
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not chromium.PROGRAM:
-        pytest.skip("there is no Chromium or Chrome on the PATH")
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desktop", "phone"])

@@ -44,9 +44,13 @@ def main() -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
     result = soak.measure(model, plan, **changes)
     print(result.text())
-    targets = [options.json, RunFolder(options.model).soak_file if is_run else None]
-    for target in filter(None, targets):
-        write_json(target, result.to_json())
+    if options.json:
+        write_json(options.json, result.to_json())
+    if is_run:
+        # Where the recordings are, for the report's players; a run knows its data's places.
+        places = {"places": [str(path.resolve()) for path in options.negatives]}
+        kept = result.to_json() | places | {"mix_down": options.mix_down}
+        write_json(RunFolder(options.model).soak_file, kept)
     if options.plot:
         curve_plot.save(result.curve, options.plot, model.path.stem)
     if options.save_alarms:

@@ -1,6 +1,6 @@
 """False alarms cut out of their recordings, to be heard, or to be learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -43,19 +43,31 @@ def save(alarms: Sequence[Alarm], folder: Path, rate: int, mix_down: bool = Fals
     check_folder(folder)
     folder.mkdir(exist_ok=True)
     files = []
-    told = progress(
-        groupby(enumerate(alarms, 1), lambda one: one[1].path), _runs(alarms), "cutting"
-    )
-    for path, some in told:
-        some = list(some)
-        spans = [_span(alarm, rate) for _, alarm in some]
-        cuts = _cut(path, spans, rate, mix_down)
-        for (number, alarm), samples in zip(some, cuts, strict=True):
-            word = alarm.word.replace(" ", "_")
-            name = f"{number:04d}_{word}_{alarm.score:.3f}_{stem(path.name)}_{alarm.seconds:.2f}s"
-            files.append(folder / f"{name}.wav")
-            write_bytes(files[-1], reader.wav_bytes(samples, rate))
+    for number, (alarm, samples) in enumerate(
+        zip(alarms, stretches(alarms, rate, mix_down), strict=True), 1
+    ):
+        word = alarm.word.replace(" ", "_")
+        name = f"{number:04d}_{word}_{alarm.score:.3f}_{stem(alarm.path.name)}_{alarm.seconds:.2f}s"
+        files.append(folder / f"{name}.wav")
+        write_bytes(files[-1], reader.wav_bytes(samples, rate))
     return files
+
+
+def stretches(alarms: Sequence[Alarm], rate: int, mix_down: bool = False) -> Iterator[np.ndarray]:
+    """Yields the window of each alarm and a second before and after, float32 [samples].
+
+    Args:
+        alarms: In the order of their recordings, each of which is read once.
+        rate: Sample rate, Hz.
+        mix_down: As when they were found.
+
+    Raises:
+        KwsError: A recording cannot be read, or ends before an alarm.
+    """
+    told = progress(groupby(alarms, lambda one: one.path), _runs(alarms), "cutting")
+    for path, some in told:
+        spans = [_span(alarm, rate) for alarm in some]
+        yield from _cut(path, spans, rate, mix_down)
 
 
 def _runs(alarms: Sequence[Alarm]) -> int:
@@ -77,4 +89,6 @@ def _cut(path: Path, spans: Sequence[tuple[int, int]], rate: int, mix_down: bool
         place += len(block)
         if place >= max(end for _, end in spans):
             break
+    if not all(parts):
+        raise KwsError(f"{path} ends before the alarm in it; give the recording as it was")
     return [np.concatenate(part) for part in parts]

@@ -1,6 +1,7 @@
 """Words missed against false alarms an hour as a plot, PNG or SVG."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,7 @@ _MARKED = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def save(curve: Curve, path: Path, title: str = "") -> None:
-    """Draws a curve into a ``.png`` or ``.svg``.
-
-    What has no false alarm is drawn at the rate of half of one, left of a line.
-    """
+    """Draws a curve into a ``.png`` or ``.svg``."""
     # Without pyplot: no global state, no display.
     import matplotlib
     from matplotlib.figure import Figure
@@ -25,7 +23,10 @@ def save(curve: Curve, path: Path, title: str = "") -> None:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.subplots()
-        _draw(axes, curve)
+        draw(axes, curve, "#0072B2", "#999999", _MARKED)
+        axes.grid(color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, fontsize=11)
         image, kind = io.BytesIO(), path.suffix.lower().lstrip(".")
         # No date in an SVG: the same figures give the same file.
@@ -34,24 +35,31 @@ def save(curve: Curve, path: Path, title: str = "") -> None:
     write_bytes(path, image.getvalue())
 
 
-def _draw(axes, curve: Curve) -> None:
-    least = 0.5 / curve.hours
-    rates = np.maximum(curve.alarms / curve.hours, least)
+def draw(axes, curve: Curve, colour: str, faint: str, marked: Sequence[float]) -> None:
+    """Draws a curve on Matplotlib's axes, with some thresholds marked.
+
+    What has no false alarm is drawn at the rate of half of one, left of a faint line.
+    """
+    rates = rate_drawn(curve.alarms, curve.hours)
     missed = 100 * (1 - curve.found / curve.words)
-    axes.plot(rates, missed, color="#0072B2", linewidth=1.6)
-    for threshold in _MARKED:
+    axes.plot(rates, missed, color=colour, linewidth=1.6)
+    for threshold in marked:
         place = np.searchsorted(curve.thresholds, threshold - 1e-9)
         if place < len(rates):
-            axes.plot(rates[place], missed[place], "o", color="#0072B2", markersize=5)
+            axes.plot(rates[place], missed[place], "o", color=colour, markersize=5)
             where = {"xytext": (5, 5), "textcoords": "offset points", "fontsize": 9}
             axes.annotate(f"{threshold:g}", (rates[place], missed[place]), **where)
-    axes.axvline(1 / curve.hours, color="#999999", linestyle=":", linewidth=1)
+    axes.axvline(1 / curve.hours, color=faint, linestyle=":", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     # Up to the first threshold without an alarm, from which on words are lost for nothing.
     without = missed[curve.alarms == 0]
     axes.set_ylim(0, min(100, max(10, 1.1 * without[0]) if len(without) else 100))
     axes.set_xlabel(f"false alarms an hour, in {curve.hours:.2f} h (left of the dotted line: none)")
     axes.set_ylabel(f"missed of {curve.words:,} words, %")
-    axes.grid(color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+
+
+def rate_drawn(alarms, hours: float):
+    """Returns where the axis has so many alarms, an hour: none is at half of one."""
+    return np.maximum(alarms, 0.5) / hours

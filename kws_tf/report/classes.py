@@ -1,10 +1,8 @@
 """Accuracy for each class, with some of its examples as spectrograms."""
 
-import base64
-import io
-
 import numpy as np
 
+from kws_tf.report import pictures
 from kws_tf.report.decisions import Decisions
 
 # Features are normalised: mean 0, deviation 1.
@@ -52,16 +50,5 @@ def _shown(decisions: Decisions, position: int) -> dict:
         "decided": decisions.metrics.labels[decided],
         "right": decided == examples.labels[position],
         "posterior": float(decisions.posteriors[position, decided]),
-        "image": _image(examples.features[position]),
+        "image": pictures.data_uri(examples.features[position], _DARKEST, _BRIGHTEST),
     }
-
-
-def _image(features: np.ndarray) -> str:
-    """Returns features [frames, features] as a PNG's data URI: time rightwards, bands upwards."""
-    from matplotlib.image import imsave
-
-    png = io.BytesIO()
-    imsave(
-        png, features.T, vmin=_DARKEST, vmax=_BRIGHTEST, cmap="magma", origin="lower", format="png"
-    )
-    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()

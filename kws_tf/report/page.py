@@ -1,24 +1,43 @@
 """The page: everything there is to see of a run, in one HTML file."""
 
+import base64
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from kws_tf.errors import KwsError
 from kws_tf.evaluation import labelled
 from kws_tf.evaluation.labelled import LabelledFeatures
-from kws_tf.report import classes, exactness, histograms, history, measured, signals
+from kws_tf.report import (
+    classes,
+    exactness,
+    histograms,
+    history,
+    listening,
+    measured,
+    signals,
+    timeline,
+)
 from kws_tf.report.damage import damage_named
 from kws_tf.report.decisions import decide
+from kws_tf.report.timeline import Stretch
 from kws_tf.run_folder import RunFolder
+from kws_tf.tflite import model as models
 
 #: Examples that the model decides on at most; a larger set is sampled.
 EXAMPLES = 5000
 #: Of these, examples whose activations go into the histograms.
 ACTIVATION_EXAMPLES = 128
+
+_START = """
+kwsTimeline(document.getElementById("timeline"),
+  JSON.parse(document.getElementById("timeline-data").textContent));
+"""
 
 
 def build(
@@ -26,6 +45,7 @@ def build(
     test_dir: Path | None = None,
     data_dir: Path | None = None,
     limit: int = EXAMPLES,
+    stretch: Stretch | None = None,
 ) -> str:
     """Makes the page, HTML that needs nothing from outside.
 
@@ -35,6 +55,7 @@ def build(
         test_dir: A test set to show decisions and activations on; if absent, the validation set.
         data_dir: Where that comes from; the run's own data if absent.
         limit: Largest number of examples that are run.
+        stretch: A stretch of audio to show on a timeline.
     """
     if limit < 1:
         raise KwsError(f"--examples {limit} is out of range; choose 1 or more")
@@ -42,6 +63,7 @@ def build(
     rows = history.load(run)
     # What was measured before the examples are run, which takes a while.
     shown = _of_training(run, rows) | _of_measurements(run)
+    shown |= {"listening": listening.section(run), "timeline": _of_stretch(run, stretch)}
     examples = _sample(labelled.of_run(run, test_dir, data_dir), limit)
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
@@ -77,6 +99,32 @@ def _of_measurements(run: RunFolder) -> dict:
         "exactness": tables,
         "convert_command": measured.command("convert", run),
         "verify_command": verify,
+    }
+
+
+def _of_stretch(run: RunFolder, stretch: Stretch | None) -> dict | None:
+    """Returns what the template shows of a stretch of audio."""
+    if not stretch:
+        return None
+    if not run.model_file.exists():
+        convert = measured.command("convert", run)
+        raise KwsError(f"{run.path} has no model that could listen; run {convert}")
+    model = models.load(run.model_file)
+    data = timeline.build(model, stretch)
+    folder = Path(__file__).parent
+    script = (folder / "timeline.js").read_text(encoding="utf-8") + _START
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    trigger, window = model.manifest.trigger, model.manifest.front_end.example_ms
+    end = data["start"] + data["seconds"]
+    return {
+        "title": f"{stretch.path.name}, {data['start']:.2f} to {end:.2f} s",
+        "trigger": listening.trigger_text(trigger),
+        "smoothing": trigger.smoothing_decisions,
+        "window": f"{window / 1000:g} s",
+        "said": stretch.text(),
+        "data": Markup(json.dumps(data, allow_nan=False).replace("<", r"\u003c")),
+        "script": Markup(script),
+        "hash": f"sha256-{digest}",
     }
 
 
