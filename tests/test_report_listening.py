@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,9 @@ TEXT = "say </script> & “yes”"
 
 def sound(seconds, rate, seed):
     rng = np.random.default_rng(seed)
-    time = np.arange(round(rate * seconds)) / rate
-    tone = np.sin(2 * np.pi * np.cumsum(500 + 400 * np.sin(3 * time + seed)) / rate)
-    return 0.1 * np.abs(np.sin(2 * time)) * tone + rng.normal(0, 0.001, len(time))
+    moment = np.arange(round(rate * seconds)) / rate
+    tone = np.sin(2 * np.pi * np.cumsum(500 + 400 * np.sin(3 * moment + seed)) / rate)
+    return 0.1 * np.abs(np.sin(2 * moment)) * tone + rng.normal(0, 0.001, len(moment))
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +140,10 @@ def test_the_highest_of_many_alarms(world, undrawn, monkeypatch):
     run = RunFolder(world / "run")
     alarms = json.loads(run.soak_file.read_text())["negatives"]["alarms"]
     scores = sorted((alarm["score"] for alarm in alarms), reverse=True)
+    shown = listening.section(run)["alarms"]
+    assert [alarm["score"] for alarm in shown] == [f"{score:.3f}" for score in scores[:2]]
     outline = Outline(page.build(run))
     assert len(outline.of("audio")) == 2
-    assert [f"{score:.3f}" for score in scores[:2]] == [t for t in outline.texts if t[:2] == "0."][
-        :2
-    ]
     assert any(f"of {len(alarms)} in all" in text for text in outline.texts)
 
 
@@ -227,7 +227,7 @@ def test_a_stretch_is_a_part_of_the_whole(world):
     for name in ("posteriors", "scores"):
         for got, want in zip(part[name], whole[name], strict=True):
             assert got == want[offset : offset + len(got)]
-            assert len(got) == 20
+            assert 20 <= len(got) <= 21
     within = [one for one in whole["detections"] if 2.05 <= one["time"] <= 4]
     times = [one["time"] + 2.05 for one in part["detections"]]
     assert times == pytest.approx([one["time"] for one in within])
@@ -302,9 +302,10 @@ VIEW = "document.querySelector('#timeline span').textContent"
 CANVAS = "document.querySelector('#timeline canvas')"
 #: A digest of what is drawn, and how many colours it has.
 DRAWN = f"""(() => {{
-  const canvas = {CANVAS};
-  const all = new Uint32Array(canvas.getContext('2d').getImageData(
-    0, 0, canvas.width, canvas.height).data.buffer);
+  const canvas = {CANVAS}, copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const paint = copy.getContext('2d', {{willReadFrequently: true}});
+  paint.drawImage(canvas, 0, 0);
+  const all = new Uint32Array(paint.getImageData(0, 0, copy.width, copy.height).data.buffer);
   return [new Set(all).size, all.reduce((sum, value, k) => (sum + value * (k % 997)) % 1e9, 0)];
 }})()"""
 
@@ -341,6 +342,12 @@ def test_timeline_in_chromium(world, built, browser, tmp_path, size):
     browser.evaluate(f"{CANVAS}.dispatchEvent({wheel})")
     from_, to = (float(part.split(" ")[0]) for part in browser.evaluate(VIEW).split(" to "))
     assert to - from_ == pytest.approx(1.0, abs=0.11)
+    pointer = """{clientX: box.right - 1, clientY: box.top + 50, bubbles: true}"""
+    hovered = f"""(() => {{ const box = {CANVAS}.getBoundingClientRect();
+        {CANVAS}.dispatchEvent(new PointerEvent('pointermove', {pointer}));
+        return document.querySelector('#timeline canvas + div').textContent; }})()"""
+    assert float(browser.evaluate(hovered).split(" s: ")[0]) == pytest.approx(to, abs=0.06)
+    browser.evaluate(f"{CANVAS}.dispatchEvent(new PointerEvent('pointerleave'))")
     key(browser, "0")
     assert browser.evaluate(DRAWN) == whole
 
@@ -349,21 +356,20 @@ def test_timeline_in_chromium(world, built, browser, tmp_path, size):
     key(browser, "ArrowRight")
     assert told(browser).startswith("1.10 s: ")
     assert browser.evaluate(DRAWN) != whole
-    browser.evaluate("""new Promise((done) => {
-        const audio = document.querySelector('#timeline audio');
-        audio.addEventListener('seeked', () => setTimeout(done, 50), {once: true});
-        audio.currentTime = 2.5; })""")
-    for _ in range(100):
-        if told(browser).startswith("3.50 s: "):
-            break
-        browser.evaluate("0")
+    browser.evaluate("document.querySelector('#timeline audio').currentTime = 2.5")
+    deadline = time.monotonic() + 20
+    while not told(browser).startswith("3.50 s: ") and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert told(browser).startswith("3.50 s: ")
+    detection = "document.querySelector('#timeline > div:last-child button')"
+    browser.evaluate(f"{detection}.click()")
+    time_of = browser.evaluate(f"{detection}.textContent").split(" at ")[-1]
+    assert told(browser).startswith(f"{time_of}: ")
     assert HOSTILE in browser.evaluate("document.querySelector('#timeline').textContent")
 
-    reported = dict.fromkeys(method for method, _ in browser.events)
-    for kind in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
-        assert kind not in reported
-    assert "Page.javascriptDialogOpening" not in reported
+    kinds = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [event for event in browser.events if event[0] in kinds] == []
+    assert "Page.javascriptDialogOpening" not in dict(browser.events)
     requests = [p["request"]["url"] for m, p in browser.events if m == "Network.requestWillBeSent"]
     assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
 

@@ -35,7 +35,7 @@ EXAMPLES = 5000
 ACTIVATION_EXAMPLES = 128
 
 _START = """
-kwsTimeline(document.getElementById("timeline"),
+new KwsTimeline(document.getElementById("timeline"),
   JSON.parse(document.getElementById("timeline-data").textContent));
 """
 
