@@ -61,6 +61,7 @@ def world(tmp_path_factory):
             write_wav(folder / "test" / label / f"{number:08x}_nohash_0.wav", 0.2 * tone)
     (folder / "texts.tsv").write_text(f"one\t{TEXT}\n", encoding="utf-8")
     places = ("--negatives", folder / "others", "--positives", folder / "test")
+    places += ("--save-stream", folder / "words.wav")
     assert run_main(SCRIPTS / "soak.py", run.path, *places) == 0
     return folder
 
@@ -78,7 +79,9 @@ def undrawn(monkeypatch):
 @pytest.fixture(scope="module")
 def built(world):
     """A page with a timeline."""
-    stretch = Stretch(world / "others" / "one.wav", 1.0, 5.0, world / "texts.tsv")
+    (world / "said.txt").write_text("1.5\t2.25\tsaid\n3\t9\tlater\n")
+    tables = world / "texts.tsv", world / "said.txt"
+    stretch = Stretch(world / "others" / "one.wav", 1.0, 5.0, *tables)
     return page.build(RunFolder(world / "run"), stretch=stretch)
 
 
@@ -235,6 +238,25 @@ def test_a_stretch_is_a_part_of_the_whole(world):
     assert alike(samples, reader.load(path)[round(2.05 * RATE) : 4 * RATE])
 
 
+def test_the_stream_of_words_that_soak_saved(world):
+    """The same detections as in the measurement, the words where they were laid."""
+    run = RunFolder(world / "run")
+    positives = json.loads(run.soak_file.read_text())["positives"]
+    stream, table = world / "words.wav", world / "words.txt"
+    length = soundfile.info(stream).duration
+    assert length == pytest.approx(3600 * positives["hours"])
+    data = timeline.build(models.load(run.model_file), Stretch(stream, 0, length, words=table))
+    assert len(data["said"]) == positives["words"]
+    assert len(data["detections"]) == positives["found"] + len(positives["alarms"])
+    said = [(one["text"], round(one["start"], 3), round(one["end"], 3)) for one in data["said"]]
+    for word in positives["missed"]:
+        assert (word["label"], round(word["start"], 3), round(word["end"], 3)) in said
+    first, second = data["said"][:2]
+    middle = Stretch(stream, first["start"] + 0.01, second["start"] - 0.01, words=table)
+    (one,) = timeline.build(models.load(run.model_file), middle)["said"]
+    assert (one["text"], one["start"]) == (first["text"], pytest.approx(-0.01))
+
+
 def test_long_spectrograms_are_several_pictures(world, monkeypatch):
     monkeypatch.setattr(timeline, "_COLUMNS", 7)
     model, path = models.load(world / "run" / "model.tflite"), world / "others" / "one.wav"
@@ -270,6 +292,12 @@ def test_no_model_to_listen_with(run, world, undrawn):
         (["--timeline", "others/one.wav", "--to", 601], "more than the 600 s"),
         (["--timeline", "others/deep/two.flac", "--transcripts", "texts.tsv"], "no text for two"),
         (["--timeline", "stereo.wav"], "give --mix-down"),
+        (["--words", "words.txt"], "give --timeline as well"),
+        (["--timeline", "others/one.wav", "--words", "none.txt"], "none.txt cannot be read"),
+        (
+            ["--timeline", "others/one.wav", "--words", "texts.tsv"],
+            "line 1 of texts.tsv is no word",
+        ),
     ],
 )
 def test_bad_stretch_is_one_sentence(world, run, monkeypatch, capsys, arguments, message):
@@ -361,6 +389,7 @@ def test_timeline_in_chromium(world, built, browser, tmp_path, size):
     while not told(browser).startswith("3.50 s: ") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert told(browser).startswith("3.50 s: ")
+    assert "“later”" in told(browser)
     detection = "document.querySelector('#timeline > div:last-child button')"
     browser.evaluate(f"{detection}.click()")
     time_of = browser.evaluate(f"{detection}.textContent").split(" at ")[-1]

@@ -244,6 +244,9 @@ def test_a_run_keeps_the_result(world, call, tmp_path):
         (["--positives", "test", "--seed", "-1"], "0 or more"),
         (["--positives", "test", "--plot", "a.gif"], "neither .png nor .svg"),
         (["--positives", "test", "--json", "none/a.json"], "does not exist"),
+        (["--negatives", "others", "--save-stream", "a.wav"], "give --positives"),
+        (["--positives", "test", "--save-stream", "a.flac"], "end in .wav"),
+        (["--positives", "test", "--save-stream", "none/a.wav"], "does not exist"),
     ],
 )
 def test_bad_input_is_one_sentence(world, call, monkeypatch, arguments, message):

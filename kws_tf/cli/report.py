@@ -43,14 +43,20 @@ def main() -> None:
     audio.add_argument(
         "--transcripts", **command.FILE, help="a line a recording: name, tab, what is said in it"
     )
+    audio.add_argument(
+        "--words",
+        **command.FILE,
+        help="what is said in it when, as kws-tf soak --save-stream writes it: start, end, word",
+    )
     audio.add_argument("--mix-down", **command.MIX_DOWN)
     options = parser.parse_args()
     check_targets(options.out)
-    details = (options.start, options.to, options.transcripts, options.mix_down or None)
+    tables = options.transcripts, options.words
+    details = (options.start, options.to, *tables, options.mix_down or None)
     if not options.timeline and any(detail is not None for detail in details):
         raise KwsError(
-            "--from, --to, --transcripts and --mix-down are of a stretch of audio; give --timeline "
-            "as well"
+            "--from, --to, --transcripts, --words and --mix-down are of a stretch of audio; give "
+            "--timeline as well"
         )
 
     from kws_tf.files import write_bytes
@@ -62,7 +68,7 @@ def main() -> None:
     out = options.out or run.path / "report.html"
     stretch = None
     if options.timeline:
-        details = (options.start or 0.0, options.to, options.transcripts, options.mix_down)
+        details = (options.start or 0.0, options.to, *tables, options.mix_down)
         stretch = Stretch(options.timeline, *details)
     text = page.build(run, options.test_dir, options.data_dir, options.examples, stretch)
     content = text.encode()

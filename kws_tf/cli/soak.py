@@ -39,6 +39,7 @@ def main() -> None:
         options.seed,
         options.runtime,
         options.mix_down,
+        options.save_stream,
     )
     changes = {name: getattr(options, name) for name in TRIGGER}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -103,6 +104,12 @@ def _parser():
     )
     parser.add_argument("--mix-down", **command.MIX_DOWN)
     parser.add_argument("--save-alarms", **command.DIR, help="a new folder for the false alarms")
+    parser.add_argument(
+        "--save-stream",
+        **command.FILE,
+        help="write the stream of words, .wav, and beside it, .txt, when each is said: for "
+        "kws-tf report --timeline",
+    )
     parser.add_argument("--json", **command.FILE, help="write all figures as JSON")
     parser.add_argument("--plot", **command.FILE, help="draw the curve, .png or .svg")
     return parser
@@ -128,4 +135,8 @@ def _check(options) -> None:
         raise KwsError("the plot shows words missed; give --positives as well")
     if options.plot and options.plot.suffix.lower() not in (".png", ".svg"):
         raise KwsError(f"the plot {options.plot} is neither .png nor .svg; name it so")
-    check_targets(options.json, options.plot)
+    if options.save_stream and not options.positives:
+        raise KwsError("--save-stream writes the stream of words; give --positives as well")
+    if options.save_stream and options.save_stream.suffix.lower() != ".wav":
+        raise KwsError(f"the stream {options.save_stream} is a WAV; let its name end in .wav")
+    check_targets(options.json, options.plot, options.save_stream)

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf.audio import reader, speech_commands
-from kws_tf.listening import background, curve, protocol, recordings, streams, transcripts
+from kws_tf.listening import (
+    background,
+    curve,
+    protocol,
+    recordings,
+    stream_file,
+    streams,
+    transcripts,
+)
 from kws_tf.listening.ears import Ears
 from kws_tf.listening.heard import Listened, Smoothing, joined
 from kws_tf.listening.recordings import Recordings
@@ -37,6 +45,7 @@ class Plan:
     seed: int = 0  # of the stream of words
     runtime: str | None = None  # as for ``Ears``
     mix_down: bool = False  # mix stereo files down instead of refusing them
+    save_stream: Path | None = None  # a WAV to write the stream of words to; see ``stream_file``
 
 
 def measure(model: Model, plan: Plan, **changes) -> Soak:
@@ -140,6 +149,8 @@ class _Listening:
             rate,
             under,
         )
+        if plan.save_stream:
+            pieces = stream_file.recorded(pieces, plan.save_stream, rate)
         words, samples = [], 0
 
         def blocks() -> Iterator[np.ndarray]:

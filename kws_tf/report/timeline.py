@@ -11,9 +11,10 @@ from kws_tf.audio import reader
 from kws_tf.audio.folders import stem
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
-from kws_tf.listening import transcripts
+from kws_tf.listening import stream_file, transcripts
 from kws_tf.listening.ears import Ears
 from kws_tf.listening.recordings import stated_seconds
+from kws_tf.listening.stream_file import Said
 from kws_tf.progress import progress
 from kws_tf.report import pictures, sound
 from kws_tf.tflite.model import Model
@@ -37,6 +38,7 @@ class Stretch:
     start: float = 0.0  # seconds
     end: float | None = None  # none: half a minute later, or the recording's end if that is sooner
     transcripts: Path | None = None  # a line a recording: name, tab, text
+    words: Path | None = None  # what is said when, as ``stream_file`` reads it
     mix_down: bool = False  # mix stereo down instead of refusing it
 
     def __post_init__(self):
@@ -53,6 +55,7 @@ class Stretch:
             )
         stated_seconds(self.path)  # refuses what cannot be read
         self.text()
+        self.said()
 
     def text(self) -> str:
         """Returns what is said in the recording; nothing without transcripts."""
@@ -63,6 +66,10 @@ class Stretch:
         if name not in texts:
             raise KwsError(f"{self.transcripts} has no text for {name}; add it, or leave them out")
         return texts[name]
+
+    def said(self) -> list[Said]:
+        """Returns what is said when; nothing without a table of words."""
+        return stream_file.read_table(self.words) if self.words else []
 
 
 def build(model: Model, stretch: Stretch) -> dict:
@@ -103,6 +110,11 @@ def build(model: Model, stretch: Stretch) -> dict:
             {"time": time, "label": manifest.labels[label], "score": round(score, 4)}
             for decision, label, score in trigger.detections(outputs, manifest.labels, log_mel)
             if 0 <= (time := reading.limited(float(times[decision]), seconds)) <= seconds
+        ],
+        "said": [
+            {"start": one.start - stretch.start, "end": one.end - stretch.start, "text": one.text}
+            for one in stretch.said()
+            if one.start - stretch.start < seconds and one.end > stretch.start
         ],
         "spectrogram": _pictures(samples, log_mel),
         "audio": sound.data_uri(samples, log_mel.sample_rate),
