@@ -196,7 +196,7 @@ class KwsTimeline {
     const cut = () => length < text.length ? `${text.slice(0, length)}…` : text;
     while (length && this.paint.measureText(cut()).width > room) length -= 1;
     this.paint.fillStyle = colour;
-    if (length) this.paint.fillText(cut(), left, middle);
+    if (length > 1 || length === text.length) this.paint.fillText(cut(), left, middle);
   }
 
   drawAxis(colours) {
@@ -224,13 +224,15 @@ class KwsTimeline {
   drawSaid(colours) {
     const top = KwsTimeline.AXIS + KwsTimeline.SPECTROGRAM + 3, bottom = this.lanesTop - 3;
     this.font(13);
-    for (const one of this.data.said.filter((each) => each.end > this.from && each.start < this.to)) {
+    const shown = this.data.said.filter((each) => each.end > this.from && each.start < this.to);
+    shown.forEach((one, k) => { // a text may run on to the next one
       const left = Math.max(this.x(one.start), this.gutter), right = Math.min(this.x(one.end), this.width);
-      this.paint.fillStyle = colours.panel;
+      const free = k + 1 < shown.length ? this.x(shown[k + 1].start) : this.width;
+      this.paint.fillStyle = colours.rule;
       this.paint.fillRect(left, top, right - left, bottom - top);
       this.line(left, top, bottom, colours.soft, 1);
-      this.write(one.text, left + 4, (top + bottom) / 2, colours.ink, right - left - 8);
-    }
+      this.write(one.text, left + 4, (top + bottom) / 2, colours.ink, Math.max(right, free) - left - 6);
+    });
   }
 
   laneEnds(k) {
