@@ -187,14 +187,38 @@ def test_not_measured_or_of_another_model(run, undrawn):
     assert command in Outline(page.build(run)).texts
 
 
+def test_a_trigger_that_has_changed_since_is_told(run):
+    assert "another one" not in listening.section(run)["trigger"]
+    manifest = run.model_file.with_suffix(".json")
+    manifest.write_text(manifest.read_text().replace('"threshold": 0.4', '"threshold": 0.6'))
+    text = listening.section(run)["trigger"]
+    measured, own = text.split("The model's own is another one: ")
+    assert "threshold 0.4," in measured
+    assert "threshold 0.6," in own
+
+
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", "3", "{}", '"count"', '"found"', '"thresholds"', '"seconds"', '"trigger"', "HOURS"],
+    [
+        "{",
+        "[]",
+        "3",
+        "{}",
+        '"count"',
+        '"found"',
+        '"thresholds"',
+        '"seconds"',
+        '"trigger"',
+        "HOURS",
+        "NAN",
+    ],
 )
 def test_damage_is_one_sentence(run, content):
     text = run.soak_file.read_text()
     if content == "HOURS":
         changed(run, lambda result: result["negatives"]["alarms_per_hour"].update(hours=0))
+    elif content == "NAN":
+        changed(run, lambda result: result["negatives"]["alarms"][0].update(seconds=np.nan))
     elif content.startswith('"'):
         run.soak_file.write_text(text.replace(content, '"other"'))
     else:

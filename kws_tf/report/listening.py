@@ -37,14 +37,22 @@ def section(run: RunFolder) -> dict:
     measure = command("soak", run, "--negatives", "FOLDER", "--positives", "TEST")
     if not (run.soak_file.exists() and run.model_file.exists()):
         return {"command": measure}
+    model = models.load(run.model_file)
     with damage_named(run.soak_file, f"repeat {measure}"):
         result = json.loads(run.soak_file.read_bytes())
-        if result["sha256"] != models.load(run.model_file).sha256:
+        if result["sha256"] != model.sha256:
             return {"command": measure}
-        shown = _figures(result)
-        found = _alarms(run, result)
-        rate, mix_down = run.front_end().log_mel.sample_rate, bool(result.get("mix_down"))
-    return shown | {"alarms": _players(found, rate, mix_down), "around": cutting.AROUND_SECONDS}
+        shown, trigger = _figures(result), Trigger.parse(result["trigger"])
+        text = trigger_text(trigger)
+        if trigger != model.manifest.trigger:
+            text += f". The model's own is another one: {trigger_text(model.manifest.trigger)}"
+        rate, mix_down = model.manifest.front_end.log_mel.sample_rate, result.get("mix_down", False)
+        players = _players(_alarms(run, result), rate, bool(mix_down))
+    return shown | {
+        "trigger": text,
+        "alarms": players,
+        "around": cutting.AROUND_SECONDS,
+    }
 
 
 def _figures(result: dict) -> dict:
@@ -60,7 +68,6 @@ def _figures(result: dict) -> dict:
     return {
         "cards": cards,
         "on": on,
-        "trigger": trigger_text(Trigger.parse(result["trigger"])),
         "words": _by_word(negatives, positives),
         "curve": _chart(curve, result) if curve.words else None,
         "hours": _hours(curve.hours),
