@@ -45,8 +45,13 @@ def write_json(path: Path, values) -> None:
 
 
 def folder_digest(folder: Path) -> str:
-    """Returns a hash of the names and sizes of all files within, wherever the folder is."""
+    """Returns a hash of the names and sizes of all files within, wherever the folder is.
+
+    That of a file is of its size.
+    """
     digest = hashlib.sha256()
+    if Path(folder).is_file():
+        digest.update(b"%d" % Path(folder).stat().st_size)
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):

@@ -20,6 +20,7 @@ from kws_tf.labels import class_names
 from kws_tf.settings import (
     Augmentation,
     DataSettings,
+    OtherRecordings,
     TrainSettings,
     as_json,
     from_json,
@@ -43,6 +44,17 @@ def read_json(path: Path):
         ) from error
     except (ValueError, OSError) as error:
         raise KwsError(f"{path} is damaged ({error}); train the run anew") from error
+
+
+_NONE = OtherRecordings()
+
+
+def _digest(others: OtherRecordings) -> dict[str, list[str]]:
+    """Returns what changes with the recordings, wherever they lie, by their kind."""
+    return {
+        kind: [folder_digest(Path(place)) for place in places]
+        for kind, places in as_json(others).items()
+    }
 
 
 def _file(name: str, content: str) -> property:
@@ -108,6 +120,7 @@ class RunFolder:
         augmentation: Augmentation,
         source: Path,
         front_end: FrontEnd,
+        others: OtherRecordings = _NONE,
     ) -> None:
         """Writes settings, front end, label list, versions and git revision of a new run."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -128,10 +141,16 @@ class RunFolder:
         sections = {"train": train, "data": data, "augmentation": augmentation}
         settings = {name: as_json(section) for name, section in sections.items()}
         data_place = {"data_dir": str(source), "data_digest": folder_digest(source)}
+        data_place |= {"other_recordings": as_json(others), "other_digest": _digest(others)}
         write_json(self.settings_file, settings | data_place)
 
     def holds(
-        self, train: TrainSettings, data: DataSettings, augmentation: Augmentation, source: Path
+        self,
+        train: TrainSettings,
+        data: DataSettings,
+        augmentation: Augmentation,
+        source: Path,
+        others: OtherRecordings = _NONE,
     ) -> bool:
         """Returns whether the run has these settings; one that it did not save has its default.
 
@@ -150,6 +169,9 @@ class RunFolder:
                     f"({', '.join(changes)}); train into another --run-dir"
                 )
         if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
+            return False
+        # Runs of version 0.1 had none.
+        if settings.get("other_digest", _digest(_NONE)) != _digest(others):
             return False
         if self.data_dir() != Path(source) or self.train_settings() != train:
             places = {"data_dir": str(source), "train": as_json(train)}

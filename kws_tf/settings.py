@@ -101,6 +101,9 @@ class Augmentation:
     edge_share: float = _option(
         0.0, "share of examples that begin or end in digital silence, as short ones do", 0, 1
     )
+    context_share: float = _option(
+        0.0, "share of examples that get running speech before and after the word", 0, 1
+    )
     edge_ms: float = _option(300.0, "largest length of that silence, ms", 0, 1000)
     time_masks: int = _option(1, "number of time masks", 0, 10)
     time_mask_ms: float = _option(120.0, "largest length of a time mask, ms", 0, 1000)
@@ -140,6 +143,18 @@ class DataSettings:
     silence_share: float = _option(
         0.1, "silent examples per epoch, relative to keyword examples", 0, 10
     )
+    negative_share: float = _advanced(
+        0.75, "windows of --negatives in a batch, relative to its examples", 0, 10
+    )
+    noise_windows: float = _option(
+        0.1, "windows of --noise in a batch, relative to its examples", 0, 10
+    )
+    alarm_share: float = _option(
+        0.25, "windows of --harden in a batch, relative to its examples", 0, 10
+    )
+    cut_share: float = _option(
+        0.0, "keywords cut in half, which are unknown, in a batch, relative to its examples", 0, 1
+    )
     level_noise: bool = _option(False, "raise records' slices of noise that are stored faint")
     mix_down: bool = _advanced(False, "mix stereo files down instead of refusing them")
 
@@ -148,6 +163,15 @@ class DataSettings:
         _check(self)
         object.__setattr__(self, "words", tuple(map(clean_word, self.words)))
         class_names(self.words)
+
+
+@dataclass(frozen=True)
+class OtherRecordings:
+    """Folders or files of recordings of any length in which nobody says a keyword."""
+
+    negatives: tuple[str, ...] = ()  # running speech, music: unknown
+    noise: tuple[str, ...] = ()  # what is no speech: silence
+    alarms: tuple[str, ...] = ()  # what a model took for a keyword: unknown, and drawn often
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from kws_tf.settings import (
     COMMON,
     Augmentation,
     DataSettings,
+    OtherRecordings,
     TrainSettings,
     add_options,
     given,
@@ -35,6 +36,12 @@ def parser():
         help="log-mel records, or audio in the Speech Commands layout (one folder a word); "
         "without it speech is synthesised",
     )
+    for name, text in (
+        ("negatives", "recordings of any length without keywords, such as running speech or music"),
+        ("noise", "recordings of any length without speech, learned as silence"),
+        ("harden", "recordings that a model took for a keyword, from kws-tf soak --save-alarms"),
+    ):
+        common.add_argument(f"--{name}", nargs="+", default=[], metavar="DIR", help=text)
     common.add_argument(
         "--download",
         action="store_true",
@@ -78,7 +85,8 @@ def main() -> None:
 
     # Keras takes every Linux process for a terminal and draws its bar into log files.
     verbose = 1 if sys.stdout.isatty() else 2
-    run = loop.train(options.run_dir, source.folder, train, data, augmentation, verbose)
+    others = OtherRecordings(*map(tuple, (options.negatives, options.noise, options.harden)))
+    run = loop.train(options.run_dir, source.folder, train, data, augmentation, verbose, others)
     print_summary(run)
     if source.synthetic and train.quantized_epochs and train.profile == "tflite":
         from kws_tf.evaluation.summary import convert_and_measure

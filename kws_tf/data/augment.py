@@ -20,6 +20,8 @@ _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_u
 _NATS_PER_DB = math.log(10.0) / 10.0
 _FULL_SCALE = 32768.0
 """Of 16-bit samples."""
+_WORD_UNDER_PEAK = 25.0
+"""Steps of 0.1 nats."""
 
 
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -97,16 +99,22 @@ def edge_silence(
 
 
 def resample(
-    values: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor, frames: int, step: int
+    values: tf.Tensor,
+    shift: tf.Tensor,
+    speed: tf.Tensor,
+    frames: int,
+    step: int,
+    margin: int = 0,
 ) -> tf.Tensor:
     """Shifts, stretches and subsamples spectrograms [batch, source frames, bands] in time.
 
-    Frame t of the result is source frame step * t, shifted (positive is later) and scaled (above 1
-    is faster) about the example's centre, linearly interpolated. What comes from outside is 0.
+    Frame t of the result is source frame margin + step * t, shifted (positive is later) and scaled
+    (above 1 is faster) about the example's centre, linearly interpolated. What comes from outside
+    is 0.
     """
     source_frames = values.shape[1]
     centre = (source_frames - 1) / 2
-    wanted = tf.range(frames, dtype=tf.float32) * step
+    wanted = tf.range(frames, dtype=tf.float32) * step + margin
     position = (wanted - shift[:, None] - centre) * speed[:, None] + centre
     before = tf.floor(position)
     after_weight = position - before
@@ -140,11 +148,13 @@ def augment_spectrograms(
     settings: Augmentation,
     stored: LogMel,
     step: int,
+    margin: int = 0,
 ) -> tf.Tensor:
     """Shifts, stretches, warps, amplifies and mixes stored spectrograms; returns nats.
 
-    They are uint8 [batch, source frames, bands], of which every ``step``-th frame is taken. Noise
-    is mel power [batch, frames, bands]. Examples of ``silence`` keep nothing but noise.
+    They are uint8 [batch, source frames, bands], of which every ``step``-th frame is taken, from
+    the ``margin``-th on. Noise is mel power [batch, frames, bands]. Examples of ``silence`` keep
+    nothing but noise.
     """
     seeds = _split(seed, 7)
     batch, frames = tf.shape(spectrograms)[0], noise_power.shape[1]
@@ -152,7 +162,7 @@ def augment_spectrograms(
     shift = tf.round(_uniform([batch], seeds[0], -limit, limit))
     speed = _uniform([batch], seeds[1], 1 - settings.speed, 1 + settings.speed)
     # A spectrogram's 0 is the floor, that is silence, so that the edges need no masks.
-    moved = warp(resample(spectrograms, shift, speed, frames, step), seeds[4], settings)
+    moved = warp(resample(spectrograms, shift, speed, frames, step, margin), seeds[4], settings)
     gain = gains_db(batch, seeds[2], settings) * _NATS_PER_DB
     speech = tf.where(silence, 0.0, tf.exp(gain))[:, None, None] * mel_power(
         from_uint8(moved, stored), stored
@@ -202,6 +212,51 @@ def augment_samples(
         kept = edge_silence(batch, seeds[4], settings, length // block, step_ms)
         mixed *= tf.cast(kept, tf.float32)[:, :, None]
     return tf.reshape(mixed, [batch, length])
+
+
+def in_speech(
+    log_values: tf.Tensor,
+    speech: tf.Tensor,
+    seed: tf.Tensor,
+    settings: Augmentation,
+    log_mel: LogMel,
+) -> tf.Tensor:
+    """Puts running speech before and after the words of some examples, in nats.
+
+    Both are float32 [batch, frames, bands] in nats. The word is taken to lie within the middle,
+    half to seven tenths of the example, which the speech leaves free.
+    """
+    batch, frames = tf.shape(log_values)[0], log_values.shape[1]
+    seeds = _split(seed, 2)
+    chosen = _uniform([batch], seeds[0]) < settings.context_share
+    free = _uniform([batch], seeds[1], 0.25, 0.35)
+    place = tf.abs((tf.range(frames, dtype=tf.float32) + 0.5) / frames - 0.5)
+    outside = chosen[:, None] & (place[None] > free[:, None])
+    power = mel_power(log_values, log_mel)
+    power += tf.where(outside[:, :, None], mel_power(speech, log_mel), 0.0)
+    return log_power(power, log_mel)
+
+
+def cut_in_half(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Shifts words, uint8 [batch, frames, bands], so far that a quarter to half of each is left.
+
+    The first part enters at the window's end, or the last one leaves at its beginning. A word is
+    where the mean over the bands is within 2.5 nats of its largest.
+    """
+    batch, frames = tf.shape(spectrograms)[0], spectrograms.shape[1]
+    level = tf.reduce_mean(tf.cast(spectrograms, tf.float32), 2)
+    speaks = level > tf.reduce_max(level, 1, keepdims=True) - _WORD_UNDER_PEAK
+    first = tf.argmax(speaks, 1, tf.int32)
+    last = frames - 1 - tf.argmax(speaks[:, ::-1], 1, tf.int32)
+    seeds = _split(seed, 2)
+    kept = _uniform([batch], seeds[0], 0.25, 0.5) * tf.cast(last - first + 1, tf.float32)
+    kept = tf.cast(tf.math.ceil(kept), tf.int32)
+    enters = _uniform([batch], seeds[1]) < 0.5
+    by = tf.where(enters, frames - first - kept, kept - last - 1)
+    place = tf.range(frames) - by[:, None]
+    inside = (place >= 0) & (place < frames)
+    moved = tf.gather(spectrograms, tf.clip_by_value(place, 0, frames - 1), batch_dims=1)
+    return tf.where(inside[:, :, None], moved, tf.zeros_like(moved))
 
 
 def warp(over_floor: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from kws_tf.audio import download, speech_commands
 from kws_tf.audio.speech_commands import TRAINING, Recording
 from kws_tf.data import mix
+from kws_tf.data.sources import ROOT
 from kws_tf.errors import KwsError
 from kws_tf.labels import KEYWORDS, check_spelling
 from kws_tf.settings import DataSettings
@@ -18,7 +19,6 @@ from kws_tf.synthesis.running_speech import RUNNING_SPEECH_FOLDER
 from kws_tf.synthesis.settings import SynthesisSettings
 from kws_tf.synthesis.words import can_speak
 
-ROOT = Path("data")
 _OFFICIAL_TEST = "speech_commands_test_set_v0.02"
 _PER_UNKNOWN_WORD = 30  # there are some sixty of them for three words of one's own
 

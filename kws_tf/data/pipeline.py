@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.data import augment, records
+from kws_tf.data import augment, other_speech
 from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import (
     features_from_log_mel,
     log_mel,
-    mel_power,
     unnormalised_features,
 )
 from kws_tf.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
@@ -136,14 +135,12 @@ def fit_normalisation(examples: Examples, front_end: FrontEnd) -> FrontEnd:
 def _log_mel_maker(examples: Examples, front_end: FrontEnd, settings: Augmentation) -> Callable:
     """Returns a function (positions, noise positions, silence, seed) -> augmented log-mel."""
     config, stored = front_end.log_mel, examples.log_mel
-    # One silent slice where there is no noise, so that the batch code has one path.
-    silent = np.zeros_like(examples.values[:1])
     values = tf.constant(examples.values)
-    noise = tf.constant(examples.noise if len(examples.noise) else silent)
     if stored:
         step = config.frame_step_in(stored)
-        noise = records.from_uint8(noise[:, ::step][:, : front_end.frames], stored)
-        noise = mel_power(noise, stored)
+        noise = examples.noise_power(front_end)
+    else:
+        noise = tf.constant(examples.some_noise)
 
     def from_spectrograms(position, noise_position, silence, seed):
         inputs = tf.gather(values, position), tf.gather(noise, noise_position), silence
@@ -209,11 +206,17 @@ def _augmented_features(
 ) -> Callable:
     """Returns a function of what ``_shuffled_epoch`` yields -> (features, labels)."""
     make_log_mel = _log_mel_maker(examples, front_end, augmentation)
+    speech = examples.others.get("negatives") if augmentation.context_share else None
+    augmenter = other_speech.Augmenter(examples, front_end, augmentation) if speech else None
 
     def features(number, step, position, noise_position, label, silence):
         batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * _MANY + step])
         seeds = tf.random.experimental.stateless_split(batch_seed, 2)
         values = make_log_mel(position, noise_position, silence, seeds[0])
+        if speech:
+            more = tf.random.experimental.stateless_split(tf.add(batch_seed, [1, 0]), 2)
+            around = augmenter.windows(speech, values.shape[0], more[0])
+            values = augment.in_speech(values, around, more[1], augmentation, front_end.log_mel)
         values = augment.mask(values, seeds[1], augmentation, front_end.log_mel.hop_ms)
         return features_from_log_mel(values, front_end), label
 

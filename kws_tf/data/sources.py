@@ -3,20 +3,25 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from kws_tf.audio import reader, speech_commands
-from kws_tf.data import records
+from kws_tf.data import records, spectrograms
+from kws_tf.data.spectrograms import Spectrograms
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
-from kws_tf.frontend.features import log_power, mel_power
+from kws_tf.frontend.features import log_mel, log_power, mel_power
 from kws_tf.labels import UNKNOWN, check_spelling, class_names
 from kws_tf.progress import progress
-from kws_tf.settings import DataSettings
+from kws_tf.settings import DataSettings, OtherRecordings, as_json
 
+ROOT = Path("data")
+"""Where what is made from data is kept, in the working directory."""
+_NONE = OtherRecordings()
 _NOISE_STRIDE_MS = 500.0
 _MOST_EXCESS_MS = 50.0  # what lossy formats add at the end
 _FAINTEST_BELS = 4.0
@@ -32,6 +37,7 @@ class Examples:
         noise: Background noise in slices of an example's shape; same dtype as ``values``.
         words: The keywords.
         log_mel: Front end of the spectrograms; ``None`` for samples.
+        others: Recordings without keywords, by their kind, a field of ``OtherRecordings``.
     """
 
     values: np.ndarray
@@ -39,6 +45,21 @@ class Examples:
     noise: np.ndarray
     words: Sequence[str]
     log_mel: LogMel | None
+    others: dict[str, Spectrograms] = field(default_factory=dict)
+
+    @property
+    def some_noise(self) -> np.ndarray:
+        """The noise, or one silent slice where there is none, so that there is one path."""
+        return self.noise if len(self.noise) else np.zeros_like(self.values[:1])
+
+    def noise_power(self, front_end: FrontEnd) -> tf.Tensor:
+        """Returns the slices' mel power, float32 [slices, frames, bands]."""
+        if self.log_mel:
+            step = front_end.log_mel.frame_step_in(self.log_mel)
+            taken = self.some_noise[:, ::step][:, : front_end.frames]
+            return mel_power(records.from_uint8(taken, self.log_mel), self.log_mel)
+        samples = self.some_noise.astype(np.float32) / 32768.0
+        return mel_power(log_mel(samples, front_end.log_mel), front_end.log_mel)
 
     @property
     def keyword_positions(self) -> np.ndarray:
@@ -51,8 +72,21 @@ class Examples:
         return np.flatnonzero(self.keyword < 0)
 
 
-def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettings) -> Examples:
+def load(
+    folder: Path,
+    partition: str,
+    front_end: FrontEnd,
+    settings: DataSettings,
+    others: OtherRecordings = _NONE,
+) -> Examples:
     """Loads the training or validation examples of records, or of the Speech Commands layout.
+
+    Args:
+        folder: Log-mel records or audio.
+        partition: ``training`` or ``validation``.
+        front_end: Its frames are the model's.
+        settings: The task.
+        others: Recordings without keywords.
 
     Raises:
         KwsError: If the folder, its noise or a word is missing, a file is damaged, or records are
@@ -71,7 +105,14 @@ def load(folder: Path, partition: str, front_end: FrontEnd, settings: DataSettin
             f"{folder} has no training examples of other words for the class {UNKNOWN}; "
             "add some, or give --unknown-share 0"
         )
-    return examples
+    found = {
+        kind: spectrograms.load(
+            places, None if kind == "alarms" else partition, front_end.log_mel, ROOT
+        )
+        for kind, places in as_json(others).items()
+        if places and (partition == "training" or kind != "alarms")
+    }
+    return replace(examples, others=found)
 
 
 def _load_records(folder, partition, front_end, settings) -> Examples:

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.data.locate import ROOT
 from kws_tf.data.pipeline import Batches
-from kws_tf.data.sources import Examples
+from kws_tf.data.sources import ROOT, Examples
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.progress import progress

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kws_tf.data import pipeline, sources
+from kws_tf.data import other_speech, pipeline, sources
 from kws_tf.data.sources import Examples
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
-from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.settings import Augmentation, DataSettings, OtherRecordings, TrainSettings
 from kws_tf.training import distillation, pretraining, starting, step
 from kws_tf.training.callbacks import EpochRecord, TensorBoard, epoch_line
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
 
 PHASES = ("float", "quantized")
+_NONE = OtherRecordings()
 
 
 def train(
@@ -30,6 +31,7 @@ def train(
     data: DataSettings,
     augmentation: Augmentation,
     verbose: int = 1,
+    others: OtherRecordings = _NONE,
 ) -> RunFolder:
     """Trains a spotter into a run folder, or resumes the run that is there.
 
@@ -40,6 +42,7 @@ def train(
         data: The task.
         augmentation: What is done to training examples.
         verbose: 0 prints nothing, 1 is Keras' progress bar, for terminals, 2 a line per epoch.
+        others: Recordings of any length that hold no keyword.
 
     Raises:
         KwsError: If the data are not usable, the folder holds a run with other settings, or
@@ -48,13 +51,13 @@ def train(
     _check(settings)
     run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
     with run.exclusive():
-        history = _history_to_resume(run, settings, data, augmentation, source)
+        history = _history_to_resume(run, settings, data, augmentation, source, others)
         if _unfinished(settings, history):
             front_end = named_front_end(data.front_end, data.window_ms)
             if settings.start_from and not history:
                 front_end = starting.front_end_of_start(settings, front_end)
             partitions = {
-                partition: sources.load(source, partition, front_end, data)
+                partition: sources.load(source, partition, front_end, data, others)
                 for partition in ("training", "validation")
             }
             if not history:
@@ -63,7 +66,7 @@ def train(
                 other = open_run(settings.pretraining_run) if settings.pretraining_run else None
                 if other:
                     pretraining.check(other, settings, data, augmentation, front_end)
-                run.start(settings, data, augmentation, source, front_end)
+                run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
             for phase in _unfinished(settings, history):
                 _fit_phase(run, phase, partitions, history, verbose)
@@ -116,16 +119,20 @@ def _fit_phase(
     batches = _batches(run, phase, partitions["training"], teachers, first_epoch)
     rates = learning_rates(_peak_rate(settings, phase), epochs, batches.steps)
     step.compile_model(model, optimizer(settings, phase, rates))
+    targets = distillation.smoothed_targets(classes, settings.label_smoothing)
+    dataset = batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
+    others = _others(run, phase, partitions["training"], first_epoch * batches.steps)
+    if others:
+        dataset = tf.data.Dataset.zip((dataset, others)).map(_joined)
     record = EpochRecord(run, phase, history, batches.examples)
     if first_epoch:
         record.restore(model, first_epoch - 1)
-    targets = distillation.smoothed_targets(classes, settings.label_smoothing)
     features, labels = pipeline.fixed_set(
         partitions["validation"], run.front_end(), run.data_settings()
     )
     callbacks = [record, TensorBoard(run.path / "tensorboard" / phase)]
     model.fit(
-        batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE),
+        dataset,
         steps_per_epoch=batches.steps,
         initial_epoch=first_epoch,
         epochs=epochs,
@@ -163,6 +170,21 @@ def _set_first_weights(run: RunFolder, phase: str, model, training: Examples) ->
         starting.start_quantized(run, model, batches)
 
 
+def _others(run: RunFolder, phase: str, training: Examples, first_step: int):
+    """Returns what joins the batches, with the targets that it has beside theirs."""
+    settings, classes = run.train_settings(), len(run.labels())
+    tasks = run.data_settings(), run.augmentation(), settings.batch_size, _seed(settings, phase)
+    others = other_speech.batches(training, run.front_end(), *tasks, first_step)
+    # Of other speech teachers know nothing, and smoothing it would blur them alone.
+    smoothing = distillation.smoothing_of(settings)
+    targets = distillation.smoothed_targets(classes, smoothing)
+    return others.map(targets, num_parallel_calls=tf.data.AUTOTUNE) if others else None
+
+
+def _joined(batch, others):
+    return tuple(tf.concat(parts, 0) for parts in zip(batch, others, strict=True))
+
+
 def _batches(
     run: RunFolder, phase: str, training: Examples, teachers: list[RunFolder], first_epoch: int
 ) -> pipeline.Batches:
@@ -173,21 +195,21 @@ def _batches(
     seed = _seed(settings, "float" if teachers else phase)
     cycle = min(epochs, settings.soft_target_epochs) if teachers else epochs
 
-    def batches_from(epoch, front_end):
+    def batches_from(epoch, front_end, augmentation):
         return pipeline.training_batches(
             training, front_end, data, augmentation, settings.batch_size, seed, epoch, cycle
         )
 
-    batches = batches_from(first_epoch, run.front_end())
+    batches = batches_from(first_epoch, run.front_end(), augmentation)
     if not teachers:
         return batches
     if cycle < epochs:
         batches = replace(batches, dataset=pipeline.repeated_epochs(batches, cycle))
     front_end = teachers[0].front_end()  # of the same frames, perhaps in other features
-    of_teachers = partial(batches_from, front_end=front_end)
-    key = distillation.batches_key(
-        settings, seed, data, augmentation, training, front_end, of_teachers(0)
-    )
+    # They hear words without the running speech about them, which they have not learned to ignore.
+    alone = replace(augmentation, context_share=0.0)
+    of_teachers = partial(batches_from, front_end=front_end, augmentation=alone)
+    key = distillation.batches_key(settings, seed, data, alone, training, front_end, of_teachers(0))
     soft_targets = distillation.soft_targets(
         teachers, of_teachers, cycle, key, settings.unsmoothed_teachers
     )

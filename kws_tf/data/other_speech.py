@@ -1,0 +1,130 @@
+"""What is learned beside the examples: keywords cut in half, and windows of other recordings."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from kws_tf.data import augment, records
+from kws_tf.data.sources import Examples
+from kws_tf.data.spectrograms import Spectrograms
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.features import features_from_log_mel, log_mel
+from kws_tf.labels import SILENCE_INDEX, UNKNOWN_INDEX
+from kws_tf.settings import Augmentation, DataSettings
+
+_split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
+_BATCH = 1024
+_MANY = 1_000_000_000
+"""More than the batches of any run."""
+
+
+class Augmenter:
+    """Draws and augments spectrograms at the records' hop, as the examples are augmented.
+
+    Args:
+        examples: Whose noise is mixed in.
+        front_end: Its frames are the model's.
+        settings: What is done to them.
+    """
+
+    def __init__(self, examples: Examples, front_end: FrontEnd, settings: Augmentation):
+        self._stored = front_end.log_mel.with_hop(records.HOP_MS)
+        self._settings, self._step = settings, front_end.log_mel.frame_step_in(self._stored)
+        self._frames = self._stored.frames(front_end.samples)
+        self._noise = examples.noise_power(front_end)
+        # As much more at each end as a change of speed and a shift may take.
+        most = settings.speed * self._frames / 2 + settings.shift_ms / self._stored.hop_ms
+        self._margin = math.ceil(most) + 1
+
+    def windows(self, recordings: Spectrograms, number: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draws windows of recordings; returns nats, float32 [number, frames, bands]."""
+        seeds = _split(seed, 2)
+        length = self._frames + 2 * self._margin
+        last = max(len(recordings.frames) - length, 0)
+        start = _uniform([number], seeds[0], 0, last + 1, tf.int64)
+        drawn = tf.numpy_function(
+            lambda starts: np.stack([recordings.frames[s : s + length] for s in starts]),
+            [start],
+            tf.uint8,
+        )
+        drawn = tf.ensure_shape(drawn, [number, length, self._stored.bands])
+        return self(drawn, seeds[1], self._margin)
+
+    def __call__(self, spectrograms: tf.Tensor, seed: tf.Tensor, margin: int = 0) -> tf.Tensor:
+        """Augments uint8 [number, frames, bands], with a ``margin`` of frames at each end."""
+        seeds, number = _split(seed, 2), spectrograms.shape[0]
+        slices = tf.shape(self._noise)[0]
+        noise = tf.gather(self._noise, _uniform([number], seeds[0], 0, slices, tf.int32))
+        silence = tf.zeros([number], tf.bool)
+        inputs = spectrograms, noise, silence, seeds[1], self._settings
+        return augment.augment_spectrograms(*inputs, self._stored, self._step, margin)
+
+
+def batches(
+    examples: Examples,
+    front_end: FrontEnd,
+    data: DataSettings,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+) -> tf.data.Dataset | None:
+    """Makes what joins each training batch, drawn anew for every one; ``None`` if there is nothing.
+
+    Args:
+        examples: The training partition, with its other recordings.
+        front_end: With normalisation constants.
+        data: The shares.
+        augmentation: As of the examples.
+        batch_size: Examples in a batch, which the shares are of.
+        seed: Any integer; all chance comes from it and the number of the batch.
+        first_step: Number of the batch to begin with.
+
+    Returns:
+        Without end, float32 [number, frames, features] and int64 [number]: cut keywords and
+        negatives are unknown, noise is silence.
+    """
+    shares = {
+        "negatives": data.negative_share,
+        "noise": data.noise_windows,
+        "alarms": data.alarm_share,
+    }
+    windows = {kind: round(shares[kind] * batch_size) for kind in examples.others}
+    cut = round(data.cut_share * batch_size)
+    labels = [UNKNOWN_INDEX] * cut
+    for kind, number in windows.items():
+        labels += [SILENCE_INDEX if kind == "noise" else UNKNOWN_INDEX] * number
+    if not labels:
+        return None
+    draw = Augmenter(examples, front_end, augmentation)
+    keywords = tf.constant(_keyword_spectrograms(examples, front_end)) if cut else None
+
+    def made(step):
+        seeds = _split(tf.stack([tf.constant(seed, tf.int64) + 2, step]), 3 + len(windows))
+        parts = []
+        if cut:
+            chosen = _uniform([cut], seeds[0], 0, tf.shape(keywords)[0], tf.int32)
+            words = augment.cut_in_half(tf.gather(keywords, chosen), seeds[1])
+            parts.append(draw(words, seeds[1]))
+        for place, (kind, number) in enumerate(windows.items()):
+            parts.append(draw.windows(examples.others[kind], number, seeds[3 + place]))
+        values = tf.concat(parts, 0)
+        values = augment.mask(values, seeds[2], augmentation, front_end.log_mel.hop_ms)
+        return features_from_log_mel(values, front_end), tf.constant(labels, tf.int64)
+
+    steps = tf.data.Dataset.range(first_step, _MANY)
+    return steps.map(made, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(8)
+
+
+def _keyword_spectrograms(examples: Examples, front_end: FrontEnd) -> np.ndarray:
+    """Returns those of all keywords, uint8 [examples, frames, bands], at the records' hop."""
+    values = examples.values[examples.keyword_positions]
+    if examples.log_mel:
+        return values
+    stored = front_end.log_mel.with_hop(records.HOP_MS)
+    made = [
+        records.to_uint8(log_mel(values[i : i + _BATCH] / np.float32(32768), stored), stored)
+        for i in range(0, len(values), _BATCH)
+    ]
+    return np.concatenate(made)

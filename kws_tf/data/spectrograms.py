@@ -1,0 +1,116 @@
+"""Spectrograms of recordings of any length, for training to draw windows from.
+
+They take 14 MB an hour, are computed once and stay on disk: training maps them into memory, so
+that hundreds of hours need none.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kws_tf.audio import folders, reader
+from kws_tf.data.records import HOP_MS, to_uint8
+from kws_tf.errors import KwsError
+from kws_tf.files import replacing
+from kws_tf.frontend.config import LogMel
+from kws_tf.frontend.features import log_mel as spectrogram
+from kws_tf.progress import progress
+
+VALIDATION_SHARE = 0.25
+"""Of the recordings, or of LibriSpeech's speakers."""
+_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")
+
+
+@dataclass(frozen=True)
+class Spectrograms:
+    """Log-mel spectrograms of recordings, one after the other.
+
+    Attributes:
+        frames: uint8 [frames, bands], a frame every 10 ms; a file mapped into memory.
+        log_mel: Front end of the spectrograms.
+        recordings: Their number.
+    """
+
+    frames: np.ndarray
+    log_mel: LogMel
+    recordings: int
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio."""
+        return len(self.frames) * self.log_mel.hop_ms / 3_600_000
+
+
+def load(
+    places: Sequence[str | os.PathLike], partition: str | None, log_mel: LogMel, cache: Path
+) -> Spectrograms:
+    """Loads the recordings of folders: those for ``training``, for ``validation``, or all.
+
+    Args:
+        places: Folders, searched to any depth, or files.
+        partition: A recording's name decides it, and that of its speaker in LibriSpeech; ``None``
+            takes all of them.
+        log_mel: The front end; its hop does not count.
+        cache: Folder in which spectrograms are kept.
+
+    Raises:
+        KwsError: If a place has no recordings, or one of them cannot be read.
+    """
+    paths = [path for path in _recordings(places) if partition in (None, _partition(path))]
+    stored = log_mel.with_hop(HOP_MS)
+    digest = hashlib.sha256(stored.fingerprint().encode())
+    for path in paths:
+        state = path.stat()
+        digest.update(os.fsencode(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\0"))
+    file = Path(cache) / f"spectrograms-{digest.hexdigest()[:16]}.u8"
+    if not file.exists():
+        _write(file, paths, stored, f"spectrograms of recordings, {partition or 'all'}")
+    size = file.stat().st_size // stored.bands
+    shape = (size, stored.bands)
+    frames = np.memmap(file, np.uint8, "r", shape=shape) if size else np.empty(shape, np.uint8)
+    return Spectrograms(frames, stored, len(paths))
+
+
+def _recordings(places: Sequence[str | os.PathLike]) -> list[Path]:
+    found = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise KwsError(f"{place} does not exist; give folders of recordings")
+        within = [place] if place.is_file() else folders.visible_files(place)
+        chosen = [path for path in within if path.suffix.lower() in reader.EXTENSIONS]
+        if not chosen:
+            raise KwsError(f"{place} has no recordings; give folders of audio")
+        found += chosen
+    return found
+
+
+def _partition(path: Path) -> str:
+    """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech."""
+    known = _LIBRISPEECH.match(path.name)
+    name = known[1] if known else folders.stem(path.name)
+    share = int(hashlib.sha1(os.fsencode(name)).hexdigest()[:8], 16) / 2**32
+    return "validation" if share < VALIDATION_SHARE else "training"
+
+
+def _write(file: Path, paths: Sequence[Path], log_mel: LogMel, title: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as unfinished, unfinished.open("wb") as target:
+        for path in progress(paths, len(paths), title):
+            for rows in _spectrograms(path, log_mel):
+                target.write(rows.tobytes())
+
+
+def _spectrograms(path: Path, log_mel: LogMel):
+    """Yields uint8 [frames, bands] of a recording, block by block."""
+    held = np.empty(0, np.float32)
+    for block in reader.blocks(path, log_mel.sample_rate, mix_down=True):
+        held = np.concatenate([held, block])
+        frames = log_mel.frames(len(held))
+        if frames:
+            yield to_uint8(spectrogram(held, log_mel), log_mel).numpy()
+            held = held[frames * log_mel.hop_samples :]
