@@ -91,6 +91,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
             with other settings.
     """
     from kws_tf.data import locate
+    from kws_tf.run_folder import quality
     from kws_tf.training import loop
 
     train = dataclasses.replace(
@@ -105,7 +106,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
     history, result = run.history(), {"seed": train.seed}
     result["minutes"] = sum(row["seconds"] for row in history) / 60
     result["validation"] = {
-        phase: max(row["val_accuracy"] for row in history if row["phase"] == phase)
+        phase: max((row for row in history if row["phase"] == phase), key=quality)["val_accuracy"]
         for phase in dict.fromkeys(row["phase"] for row in history)
     }
     if experiment.runtimes:

@@ -30,6 +30,8 @@ from kws_tf.settings import (
 _PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tensorflow-io", "numpy")
 _ROW = {"phase", "epoch", "seconds", "val_accuracy"}
 """Keys that every row of a history has."""
+FOUND = "val_found"
+"""Key of a row: words found in validation streams; of runs that have negatives."""
 _OF_0_1 = {"clips": "examples"}
 """Keys of a row of the history as version 0.1 wrote them."""
 
@@ -256,6 +258,14 @@ class RunFolder:
                 f"(the same command resumes), or train with --{phase}-epochs above 0"
             )
         return load_weights(model, path)
+
+
+def quality(row: dict) -> tuple[float, float]:
+    """Returns what the best epoch of a phase has most of, from its row of the history.
+
+    Words found at few false alarms, where there are streams to find them in, then accuracy.
+    """
+    return row.get(FOUND, 0.0), row["val_accuracy"]
 
 
 def by_name(train: TrainSettings) -> TrainSettings:

@@ -101,12 +101,14 @@ def _text(values: dict) -> str:
 
 def print_summary(run) -> None:
     """Prints the best epoch of each phase, by validation accuracy."""
+    from kws_tf.run_folder import quality
+
     history = run.history()
     print(f"\n{'phase':<10} {'epochs':>6} {'best epoch':>10} {'validation':>10} {'minutes':>8}")
     for phase in ("float", "quantized"):
         rows = [row for row in history if row["phase"] == phase]
         if rows:
-            best = max(rows, key=lambda row: row["val_accuracy"])
+            best = max(rows, key=quality)
             minutes = sum(row["seconds"] for row in rows) / 60
             print(
                 f"{phase:<10} {len(rows):>6} {best['epoch'] + 1:>10} "

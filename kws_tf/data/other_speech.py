@@ -8,13 +8,13 @@ import tensorflow as tf
 from kws_tf.data import augment, records
 from kws_tf.data.sources import Examples
 from kws_tf.data.spectrograms import Spectrograms
+from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
-from kws_tf.frontend.features import features_from_log_mel, log_mel
+from kws_tf.frontend.features import features_from_log_mel
 from kws_tf.labels import SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
-_BATCH = 1024
 _MANY = 1_000_000_000
 """More than the batches of any run."""
 
@@ -34,14 +34,20 @@ class Augmenter:
         self._frames = self._stored.frames(front_end.samples)
         self._noise = examples.noise_power(front_end)
         # As much more at each end as a change of speed and a shift may take.
-        most = settings.speed * self._frames / 2 + settings.shift_ms / self._stored.hop_ms
-        self._margin = math.ceil(most) + 1
+        shift = settings.shift_ms / self._stored.hop_ms
+        self._margin = math.ceil(settings.speed * (self._frames / 2 + shift) + shift) + 1
 
     def windows(self, recordings: Spectrograms, number: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws windows of recordings; returns nats, float32 [number, frames, bands]."""
         seeds = _split(seed, 2)
         length = self._frames + 2 * self._margin
-        last = max(len(recordings.frames) - length, 0)
+        last = len(recordings.frames) - length
+        if last < 0:
+            held, least = (n * self._stored.hop_ms / 1000 for n in (len(recordings.frames), length))
+            raise KwsError(
+                f"there are {held:.1f} s of negatives, noise or alarms for training, and a window "
+                f"takes {least:.1f} s; give more"
+            )
         start = _uniform([number], seeds[0], 0, last + 1, tf.int64)
         drawn = tf.numpy_function(
             lambda starts: np.stack([recordings.frames[s : s + length] for s in starts]),
@@ -98,7 +104,9 @@ def batches(
     if not labels:
         return None
     draw = Augmenter(examples, front_end, augmentation)
-    keywords = tf.constant(_keyword_spectrograms(examples, front_end)) if cut else None
+    keywords = (
+        tf.constant(examples.spectrograms(examples.keyword_positions, front_end)) if cut else None
+    )
 
     def made(step):
         seeds = _split(tf.stack([tf.constant(seed, tf.int64) + 2, step]), 3 + len(windows))
@@ -115,16 +123,3 @@ def batches(
 
     steps = tf.data.Dataset.range(first_step, _MANY)
     return steps.map(made, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(8)
-
-
-def _keyword_spectrograms(examples: Examples, front_end: FrontEnd) -> np.ndarray:
-    """Returns those of all keywords, uint8 [examples, frames, bands], at the records' hop."""
-    values = examples.values[examples.keyword_positions]
-    if examples.log_mel:
-        return values
-    stored = front_end.log_mel.with_hop(records.HOP_MS)
-    made = [
-        records.to_uint8(log_mel(values[i : i + _BATCH] / np.float32(32768), stored), stored)
-        for i in range(0, len(values), _BATCH)
-    ]
-    return np.concatenate(made)

@@ -22,6 +22,7 @@ from kws_tf.settings import DataSettings, OtherRecordings, as_json
 ROOT = Path("data")
 """Where what is made from data is kept, in the working directory."""
 _NONE = OtherRecordings()
+_BATCH = 1024
 _NOISE_STRIDE_MS = 500.0
 _MOST_EXCESS_MS = 50.0  # what lossy formats add at the end
 _FAINTEST_BELS = 4.0
@@ -60,6 +61,17 @@ class Examples:
             return mel_power(records.from_uint8(taken, self.log_mel), self.log_mel)
         samples = self.some_noise.astype(np.float32) / 32768.0
         return mel_power(log_mel(samples, front_end.log_mel), front_end.log_mel)
+
+    def spectrograms(self, positions: np.ndarray, front_end: FrontEnd) -> np.ndarray:
+        """Returns examples as records have them, uint8 [positions, frames, bands]."""
+        values = self.values[positions]
+        if self.log_mel:
+            return values
+        stored = front_end.log_mel.with_hop(records.HOP_MS)
+        parts = (values[i : i + _BATCH] for i in range(0, len(values), _BATCH))
+        return np.concatenate(
+            [records.to_uint8(log_mel(part / np.float32(32768), stored), stored) for part in parts]
+        )
 
     @property
     def keyword_positions(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from kws_tf.report import charts
 from kws_tf.report.damage import damage_named
 from kws_tf.report.signals import title
-from kws_tf.run_folder import RunFolder
+from kws_tf.run_folder import RunFolder, quality
 
 _NUMBERS = ("epoch", "seconds", "examples", "loss", "accuracy", "val_loss", "val_accuracy")
 _FEW_EPOCHS = 8
@@ -33,7 +33,7 @@ def load(run: RunFolder) -> list[dict]:
 def best_epoch(rows: list[dict], phase: str) -> int | None:
     """Returns the position among ``rows`` of the epoch whose weights were kept."""
     positions = [i for i, row in enumerate(rows) if row["phase"] == phase]
-    return max(positions, key=lambda i: rows[i]["val_accuracy"], default=None)
+    return max(positions, key=lambda i: quality(rows[i]), default=None)
 
 
 def learning_curves(rows: list[dict]) -> list[dict]:

@@ -10,7 +10,8 @@ from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.models import spotter
 from kws_tf.models.building import save_weights
-from kws_tf.run_folder import RunFolder
+from kws_tf.run_folder import FOUND, RunFolder, quality
+from kws_tf.training.validation import ValidationStreams
 
 
 class EpochRecord(keras.callbacks.Callback):
@@ -62,14 +63,26 @@ class EpochRecord(keras.callbacks.Callback):
             ) from error
 
     def _keep(self, row: dict) -> None:
-        earlier = [r["val_accuracy"] for r in self._history if r["phase"] == self._phase]
-        if row["val_accuracy"] > max(earlier, default=-1.0):
+        earlier = [quality(r) for r in self._history if r["phase"] == self._phase]
+        if not earlier or quality(row) > max(earlier):
             save_weights(self.model, self._run.weights_file(self._phase))
         self._checkpoint.write(str(self._path(row["epoch"])))
         write_json(self._run.history_file, [*self._history, row])
         self._history.append(row)
         for old in self._path(0).parent.glob(f"{self._phase}-{row['epoch'] - 1}.*"):
             old.unlink()
+
+
+class Listening(keras.callbacks.Callback):
+    """Adds to an epoch's figures how many words the model finds in validation streams."""
+
+    def __init__(self, streams: ValidationStreams):
+        super().__init__()
+        self._streams = streams
+
+    def on_epoch_end(self, epoch, logs):
+        """Listens."""
+        logs[FOUND] = self._streams.found(self.model)
 
 
 def clip_values(model: keras.Model) -> dict[str, float]:
@@ -89,10 +102,11 @@ def epoch_line(phase: str, epochs: int) -> keras.callbacks.Callback:
     """Returns a callback that prints a line per epoch, for log files."""
 
     def line(epoch, logs):
+        found = f", words found {100 * logs[FOUND]:.2f} %" if FOUND in logs else ""
         print(
             f"{phase} epoch {epoch + 1} of {epochs}: loss {logs['loss']:.4f}, "
             f"accuracy {100 * logs['accuracy']:.2f} %, "
-            f"validation {100 * logs['val_accuracy']:.2f} %",
+            f"validation {100 * logs['val_accuracy']:.2f} %{found}",
             flush=True,
         )
 

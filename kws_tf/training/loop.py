@@ -16,9 +16,10 @@ from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, OtherRecordings, TrainSettings
 from kws_tf.training import distillation, pretraining, starting, step
-from kws_tf.training.callbacks import EpochRecord, TensorBoard, epoch_line
+from kws_tf.training.callbacks import EpochRecord, Listening, TensorBoard, epoch_line
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
+from kws_tf.training.validation import ValidationStreams
 
 PHASES = ("float", "quantized")
 _NONE = OtherRecordings()
@@ -130,7 +131,12 @@ def _fit_phase(
     features, labels = pipeline.fixed_set(
         partitions["validation"], run.front_end(), run.data_settings()
     )
-    callbacks = [record, TensorBoard(run.path / "tensorboard" / phase)]
+    listening = []
+    if "negatives" in partitions["validation"].others:
+        streams = ValidationStreams(partitions["validation"], run.front_end())
+        listening = [Listening(streams)]
+    # The record last but one: it takes what others add to an epoch's figures.
+    callbacks = [*listening, record, TensorBoard(run.path / "tensorboard" / phase)]
     model.fit(
         dataset,
         steps_per_epoch=batches.steps,

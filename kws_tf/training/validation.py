@@ -1,0 +1,111 @@
+"""How a model listens while it trains: words found at few false alarms, on validation streams.
+
+The streams are the same at the end of every epoch: validation examples in a quiet stream and in
+one of running speech, and the validation part of the negatives. The model decides on them in its
+own floating point, with the default trigger.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from numpy.lib.stride_tricks import sliding_window_view
+
+from kws_tf.data import records
+from kws_tf.data.sources import Examples
+from kws_tf.frontend.config import FrontEnd
+from kws_tf.frontend.features import features_from_log_mel, mel_power
+from kws_tf.labels import class_names
+from kws_tf.listening import background, streams
+from kws_tf.listening.curve import Curve, count
+from kws_tf.listening.heard import Heard, Word
+from kws_tf.tflite.trigger import Trigger
+
+RATES = (0.5, 2.0, 8.0)
+"""False alarms an hour at which the words found are averaged: one alone is told badly by few
+hours."""
+WORDS = 400
+"""Examples in each of the two streams, or all there are."""
+SNR_DB = (10.0, 20.0)
+_MOST_NEGATIVES, _PIECE = 360_000, 3_000
+"""Frames of 10 ms: of all negatives that are listened to, and of what is brought to one level."""
+_BATCH = 1024
+
+Stream = tuple[np.ndarray, tuple[Word, ...]]
+"""A model's input, float32 [hops, features], and the words in it."""
+
+
+class ValidationStreams:
+    """Streams made of the validation partition, and what a model makes of them.
+
+    Args:
+        examples: The validation partition, with its negatives.
+        front_end: With normalisation constants.
+    """
+
+    def __init__(self, examples: Examples, front_end: FrontEnd):
+        self._front_end, self._labels = front_end, class_names(examples.words)
+        self._stored = front_end.log_mel.with_hop(records.HOP_MS)
+        step = front_end.log_mel.frame_step_in(self._stored)
+        negatives = np.asarray(examples.others["negatives"].frames[:_MOST_NEGATIVES])
+        self._negatives = self._features(records.from_uint8(negatives[::step], self._stored)), ()
+        pieces = [negatives[i : i + _PIECE] for i in range(0, len(negatives), _PIECE)]
+        power = [mel_power(records.from_uint8(p, self._stored), self._stored) for p in pieces]
+        speech = background.of_mel_power([p.numpy() for p in power if np.any(p)], seed=0)
+        self._positives = [self._words(examples, 0), self._words(examples, 1, SNR_DB, speech)]
+
+    def _words(self, examples: Examples, seed: int, snr_db=None, below=None) -> Stream:
+        positions = examples.keyword_positions
+        positions = np.random.default_rng(seed).permutation(positions)[:WORDS]
+        labels = [examples.words[i] for i in examples.keyword[positions]]
+        names = [f"validation {position}" for position in positions]
+        pieces = list(
+            streams.mel_stream(
+                examples.spectrograms(positions, self._front_end),
+                labels,
+                names,
+                streams.plan(len(positions), seed, snr_db),
+                self._stored,
+                self._front_end.log_mel.hop_ms,
+                below,
+            )
+        )
+        rows = np.concatenate([piece.values for piece in pieces])
+        return self._features(rows), tuple(word for piece in pieces for word in piece.words)
+
+    def _features(self, log_values) -> np.ndarray:
+        return features_from_log_mel(log_values, self._front_end).numpy()
+
+    def found(self, model: keras.Model) -> float:
+        """Returns the share of the words that a model finds, the mean over ``RATES``."""
+        compute = tf.function(lambda windows: tf.nn.softmax(model(windows, training=False)))
+        log_mel, trigger = self._front_end.log_mel, Trigger()
+
+        def counts(parts: list[Stream]):
+            heard = (self._heard(compute, part, trigger) for part in parts)
+            return count(heard, trigger, self._labels, log_mel)
+
+        curve = Curve.of(counts(self._positives), counts([self._negatives]))
+        places = [curve.at_most(rate) for rate in RATES]
+        return float(np.mean([0 if p is None else curve.found[p] for p in places]) / curve.words)
+
+    def _heard(self, compute: Callable, stream: Stream, trigger: Trigger) -> Heard:
+        rows, words = stream
+        log_mel, frames = self._front_end.log_mel, self._front_end.frames
+        hops = trigger.decision_hops(log_mel)
+        windows = sliding_window_view(rows, frames, axis=0)[::hops].transpose(0, 2, 1)
+        outputs = np.concatenate(list(_outputs(compute, windows)))
+        step = hops * log_mel.hop_ms / 1000
+        first = ((frames - 1) * log_mel.hop_ms + log_mel.window_ms) / 1000
+        return Heard("", len(rows) * log_mel.hop_ms / 1000, outputs, first, step, words)
+
+
+def _outputs(compute: Callable, windows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields a model's posteriors as the int8 model would give them."""
+    for start in range(0, len(windows), _BATCH):
+        part = windows[start : start + _BATCH]
+        padded = np.zeros((_BATCH, *part.shape[1:]), np.float32)  # one shape, compiled once
+        padded[: len(part)] = part
+        posteriors = compute(tf.constant(padded)).numpy()[: len(part)]
+        yield np.clip(np.rint(256 * posteriors) - 128, -128, 127).astype(np.int8)
