@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from kws_tf.data import augment, records
@@ -15,6 +14,8 @@ from kws_tf.labels import SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
+_TRIES = 8
+"""Windows drawn until one holds no keyword."""
 _MANY = 1_000_000_000
 """More than the batches of any run."""
 
@@ -48,12 +49,8 @@ class Augmenter:
                 f"there are {held:.1f} s of negatives, noise or alarms for training, and a window "
                 f"takes {least:.1f} s; give more"
             )
-        start = _uniform([number], seeds[0], 0, last + 1, tf.int64)
-        drawn = tf.numpy_function(
-            lambda starts: np.stack([recordings.frames[s : s + length] for s in starts]),
-            [start],
-            tf.uint8,
-        )
+        starts = _uniform([number, _TRIES], seeds[0], 0, last + 1, tf.int64)
+        drawn = tf.numpy_function(lambda s: recordings.drawn(s, length), [starts], tf.uint8)
         drawn = tf.ensure_shape(drawn, [number, length, self._stored.bands])
         return self(drawn, seeds[1], self._margin)
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +34,37 @@ class Spectrograms:
         frames: uint8 [frames, bands], a frame every 10 ms; a file mapped into memory.
         log_mel: Front end of the spectrograms.
         recordings: Their number.
+        digest: Hexadecimal digits that change with the recordings or the front end.
+        spoken: int64 [n, 2], windows that hold a keyword, first frame and end, in order of time.
     """
 
     frames: np.ndarray
     log_mel: LogMel
     recordings: int
+    digest: str = ""
+    spoken: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
+
+    def drawn(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """Cuts windows, uint8 [windows, length, bands], that hold no keyword.
+
+        Args:
+            starts: int64 [windows, tries], first frames; of each row the first is taken whose
+                window shares less than half with every one of ``spoken``, or else the last.
+            length: Frames of a window.
+        """
+        if len(self.spoken):
+            # The nearest of them decide: all are of the same length.
+            middle = starts + length // 2
+            centres = self.spoken.mean(1)
+            after = np.searchsorted(centres, middle)
+            near = [centres[np.clip(after - n, 0, len(centres) - 1)] for n in (0, 1)]
+            apart = np.min([np.abs(middle - centre) for centre in near], 0)
+            free = apart >= (self.spoken[0, 1] - self.spoken[0, 0]) / 2
+            first = np.where(free.any(1), free.argmax(1), -1)
+        else:
+            first = np.zeros(len(starts), int)
+        chosen = starts[np.arange(len(starts)), first]
+        return np.stack([self.frames[start : start + length] for start in chosen])
 
     @property
     def hours(self) -> float:
@@ -67,13 +93,14 @@ def load(
     for path in paths:
         state = path.stat()
         digest.update(os.fsencode(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\0"))
-    file = Path(cache) / f"spectrograms-{digest.hexdigest()[:16]}.u8"
+    name = digest.hexdigest()[:16]
+    file = Path(cache) / f"spectrograms-{name}.u8"
     if not file.exists():
         _write(file, paths, stored, f"spectrograms of recordings, {partition or 'all'}")
     size = file.stat().st_size // stored.bands
     shape = (size, stored.bands)
     frames = np.memmap(file, np.uint8, "r", shape=shape) if size else np.empty(shape, np.uint8)
-    return Spectrograms(frames, stored, len(paths))
+    return Spectrograms(frames, stored, len(paths), name)
 
 
 def _recordings(places: Sequence[str | os.PathLike]) -> list[Path]:

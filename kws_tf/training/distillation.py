@@ -135,7 +135,7 @@ def soft_targets(
     total = 0.0
     for teacher in teachers:
         files = _files(teacher, batches_from, epochs, key)
-        posteriors = np.concatenate([_load(path) for path in files])
+        posteriors = np.concatenate([load(path) for path in files]).astype(np.float32)
         if unsmoothed:
             posteriors = without_smoothing(posteriors, smoothing_of(teacher.train_settings()))
         total += posteriors
@@ -170,11 +170,12 @@ def _files(teacher: RunFolder, batches_from, epochs: int, key: dict) -> list[Pat
         batches = batches_from(epoch)
         chosen = batches.dataset.take(batches.steps)
         made = [posteriors(features) for features, _ in chosen]
-        _save(files[epoch], np.stack(made).astype(np.float16))
+        save(files[epoch], np.stack(made).astype(np.float16))
     return files
 
 
-def _save(path: Path, values: np.ndarray) -> None:
+def save(path: Path, values: np.ndarray) -> None:
+    """Writes an array at once."""
     temporary = path.with_suffix(f".{os.getpid()}.npy")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,8 +190,9 @@ def _save(path: Path, values: np.ndarray) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _load(path: Path) -> np.ndarray:
+def load(path: Path) -> np.ndarray:
+    """Reads an array; a KwsError if the file is damaged."""
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32)
+        return np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise KwsError(f"{path} is damaged ({error}); delete it, it is made again") from error

@@ -15,7 +15,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, OtherRecordings, TrainSettings
-from kws_tf.training import distillation, pretraining, starting, step
+from kws_tf.training import distillation, overheard, pretraining, starting, step
 from kws_tf.training.callbacks import EpochRecord, Listening, TensorBoard, epoch_line
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
@@ -69,6 +69,12 @@ def train(
                     pretraining.check(other, settings, data, augmentation, front_end)
                 run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
+            teachers = distillation.open_teachers(settings, run)
+            if teachers and others.negatives:
+                partitions = {
+                    name: _without_keywords(examples, teachers)
+                    for name, examples in partitions.items()
+                }
             for phase in _unfinished(settings, history):
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
@@ -185,6 +191,11 @@ def _others(run: RunFolder, phase: str, training: Examples, first_step: int):
     smoothing = distillation.smoothing_of(settings)
     targets = distillation.smoothed_targets(classes, smoothing)
     return others.map(targets, num_parallel_calls=tf.data.AUTOTUNE) if others else None
+
+
+def _without_keywords(examples: Examples, teachers: list[RunFolder]) -> Examples:
+    negatives = overheard.without_keywords(examples.others["negatives"], teachers)
+    return replace(examples, others=examples.others | {"negatives": negatives})
 
 
 def _joined(batch, others):

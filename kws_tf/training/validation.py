@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from kws_tf.data import records
 from kws_tf.data.sources import Examples
+from kws_tf.data.spectrograms import Spectrograms
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features_from_log_mel, mel_power
 from kws_tf.labels import class_names
@@ -48,12 +49,19 @@ class ValidationStreams:
         self._front_end, self._labels = front_end, class_names(examples.words)
         self._stored = front_end.log_mel.with_hop(records.HOP_MS)
         step = front_end.log_mel.frame_step_in(self._stored)
-        negatives = np.asarray(examples.others["negatives"].frames[:_MOST_NEGATIVES])
-        self._negatives = self._features(records.from_uint8(negatives[::step], self._stored)), ()
+        recordings = examples.others["negatives"]
+        negatives = np.asarray(recordings.frames[:_MOST_NEGATIVES])
+        rows = self._features(records.from_uint8(negatives[::step], self._stored))
+        self._negatives = rows, tuple(self._spoken(recordings))
         pieces = [negatives[i : i + _PIECE] for i in range(0, len(negatives), _PIECE)]
         power = [mel_power(records.from_uint8(p, self._stored), self._stored) for p in pieces]
         speech = background.of_mel_power([p.numpy() for p in power if np.any(p)], seed=0)
         self._positives = [self._words(examples, 0), self._words(examples, 1, SNR_DB, speech)]
+
+    def _spoken(self, recordings: Spectrograms) -> Iterator[Word]:
+        """Yields what is no false alarm in the negatives, whichever keyword it is taken for."""
+        for start, end in recordings.spoken * (self._stored.hop_ms / 1000):
+            yield from (Word(label, start, end, "") for label in self._labels)
 
     def _words(self, examples: Examples, seed: int, snr_db=None, below=None) -> Stream:
         positions = examples.keyword_positions
