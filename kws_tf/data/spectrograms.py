@@ -16,7 +16,6 @@ import numpy as np
 from kws_tf.audio import folders, reader
 from kws_tf.data.records import HOP_MS, to_uint8
 from kws_tf.errors import KwsError
-from kws_tf.files import replacing
 from kws_tf.frontend.config import LogMel
 from kws_tf.frontend.features import log_mel as spectrogram
 from kws_tf.progress import progress
@@ -126,10 +125,16 @@ def _partition(path: Path) -> str:
 
 def _write(file: Path, paths: Sequence[Path], log_mel: LogMel, title: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as unfinished, unfinished.open("wb") as target:
-        for path in progress(paths, len(paths), title):
-            for rows in _spectrograms(path, log_mel):
-                target.write(rows.tobytes())
+    # Its own, so that runs that begin together do not write into one file.
+    unfinished = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as target:
+            for path in progress(paths, len(paths), title):
+                for rows in _spectrograms(path, log_mel):
+                    target.write(rows.tobytes())
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _spectrograms(path: Path, log_mel: LogMel):
