@@ -16,11 +16,12 @@ TEACHERS = tuple(str(PRETRAINED / name) for name in ("teacher-0", "teacher-1", "
 OTHER_WORDS = str(PRETRAINED / "other-words")
 """Run folder of an LSTM trained on people's recordings of 25 words, none of them one of the ten."""
 
-_EDGES = {"edge_share": 0.25}
+# As windows of a stream are: silence at an end, a part of a word, speech before and after it.
+_WINDOWS = {"edge_share": 0.25, "cut_share": 0.125, "context_share": 0.2}
 
 PRESETS: dict[str, dict] = {
     # The ten words of the benchmark: the recipe of the results, distilled from the teachers.
-    "full": _EDGES
+    "full": _WINDOWS
     | {
         "optimizer": "muon",
         "teacher": TEACHERS,
@@ -34,13 +35,13 @@ PRESETS: dict[str, dict] = {
         "noise_roll_ms": 500.0,
     },
     # Other words, of which there are enough recordings.
-    "untaught": _EDGES,
+    "untaught": _WINDOWS,
     # What "full" is distilled from.
-    "teacher": _EDGES | {"network": "teacher", "quantized_epochs": 0, "batch_size": 256},
+    "teacher": {"edge_share": 0.25, "network": "teacher", "quantized_epochs": 0, "batch_size": 256},
     # The ten words from synthesised speech.
-    "quick": {"start_from": OTHER_WORDS},
+    "quick": _WINDOWS | {"start_from": OTHER_WORDS},
     # A few words of one's own, found among all other speech: more unknown speech than keywords.
-    "own-words": {"start_from": OTHER_WORDS, "unknown_share": 1.5, "silence_share": 0.3},
+    "own-words": _WINDOWS | {"start_from": OTHER_WORDS, "unknown_share": 1.5, "silence_share": 0.3},
 }
 
 

@@ -212,6 +212,11 @@ class RunFolder:
         """Returns the folder that the run was trained from."""
         return Path(self._setting("data_dir", str))
 
+    def other_recordings(self) -> OtherRecordings:
+        """Returns the recordings without keywords that it was trained with, if there were any."""
+        saved = read_json(self.settings_file).get("other_recordings", {})
+        return from_json(OtherRecordings, saved)
+
     def front_end(self) -> FrontEnd:
         """Returns the front end with its normalisation."""
         return FrontEnd.from_json(read_json(self.front_end_file), str(self.front_end_file))

@@ -3,7 +3,8 @@
 Searches threshold (one a word where that helps), smoothing, refractory time and, with
 --decision-ms, the time between decisions, on streams of words and recordings without them, in the
 chip's arithmetic. Writes the trigger into the model's manifest; only the device's settings change,
-not the model. Choose on other recordings than those that the model is measured on.
+not the model. Choose on other recordings than those that the model is measured on. A run that was
+trained with negatives has such: without --negatives and --positives its validation data are used.
 """
 
 import math
@@ -19,7 +20,6 @@ def main() -> None:
     _check(options)
 
     from kws_tf.files import write_json
-    from kws_tf.listening import tuning_streams
     from kws_tf.listening.calibrate import calibrate
     from kws_tf.run_folder import open_run
     from kws_tf.tflite import model as models
@@ -30,6 +30,21 @@ def main() -> None:
     before, log_mel = manifest.trigger, manifest.front_end.log_mel
     # As the trigger would have them; it refuses what is out of range.
     wanted = [before.changed(decision_ms=ms).decision_ms for ms in options.decision_ms or []]
+    listen = _listen_to_run if is_run and not options.negatives else _listen_to_folders
+    tuning, text = listen(options, model, [before.decision_ms, *wanted])
+    result = calibrate(
+        tuning, before, manifest.labels, log_mel, options.alarms_per_hour, wanted or None
+    )
+    path = manifest.with_trigger(result.trigger).save(model.path)
+    print(f"{text}\n{result.text()}\nwritten to {path}")
+    if options.json:
+        details = {"model": model.path.name, "sha256": model.sha256, "seed": options.seed}
+        write_json(options.json, details | {"streams": text} | result.to_json())
+
+
+def _listen_to_folders(options, model, intervals: list[float]) -> tuple[dict, str]:
+    from kws_tf.listening import tuning_streams
+
     places = tuning_streams.Places(
         options.negatives,
         options.positives,
@@ -39,15 +54,15 @@ def main() -> None:
         options.seed,
         options.mix_down,
     )
-    tuning, text = tuning_streams.listen(model, places, [before.decision_ms, *wanted])
-    result = calibrate(
-        tuning, before, manifest.labels, log_mel, options.alarms_per_hour, wanted or None
-    )
-    path = manifest.with_trigger(result.trigger).save(model.path)
-    print(f"{text}\n{result.text()}\nwritten to {path}")
-    if options.json:
-        details = {"model": model.path.name, "sha256": model.sha256, "seed": options.seed}
-        write_json(options.json, details | {"streams": text} | result.to_json())
+    return tuning_streams.listen(model, places, intervals)
+
+
+def _listen_to_run(options, model, intervals: list[float]) -> tuple[dict, str]:
+    from kws_tf.run_folder import open_run
+    from kws_tf.training import validation
+
+    streams = validation.of_run(open_run(options.model))
+    return {ms: streams.tuning(model, ms) for ms in intervals}, streams.text
 
 
 def _parser():
@@ -105,9 +120,9 @@ def _parser():
 
 def _check(options) -> None:
     """Refuses what would fail after the search, or mean nothing."""
-    if not options.negatives:
+    if not options.negatives and (options.positives or not options.model.is_dir()):
         raise KwsError("false alarms are counted in other audio; give --negatives with some")
-    if not options.positives:
+    if options.negatives and not options.positives:
         raise KwsError("there are no words to find; give --positives with recordings of them")
     if not 0 < options.alarms_per_hour < math.inf:
         raise KwsError(

@@ -85,13 +85,18 @@ def main() -> None:
 
     # Keras takes every Linux process for a terminal and draws its bar into log files.
     verbose = 1 if sys.stdout.isatty() else 2
-    others = OtherRecordings(*map(tuple, (options.negatives, options.noise, options.harden)))
+    negatives = (*options.negatives, *map(str, source.negatives))
+    others = OtherRecordings(negatives, tuple(options.noise), tuple(options.harden))
     run = loop.train(options.run_dir, source.folder, train, data, augmentation, verbose, others)
     print_summary(run)
     if source.synthetic and train.quantized_epochs and train.profile == "tflite":
         from kws_tf.evaluation.summary import convert_and_measure
 
         print(f"\n{convert_and_measure(run).text()}")
+        if source.negatives:
+            from kws_tf.evaluation.listening import calibrate_and_listen
+
+            print(f"\n{calibrate_and_listen(run, source.negatives[0].parent).text()}")
 
 
 def _text(values: dict) -> str:

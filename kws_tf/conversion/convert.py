@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from kws_tf.quantization.dense import QuantizedDense
 from kws_tf.quantization.quantizers import CellQuantizer, PactQuantizer
 from kws_tf.quiet import captured_stderr
 from kws_tf.run_folder import RunFolder
+from kws_tf.tflite import manifest as manifest_file
 from kws_tf.tflite.manifest import Manifest
 
 
@@ -140,12 +142,18 @@ def _check_quantizers(lstm, classifier) -> None:
 def convert_run(run: RunFolder, output: Path | None = None) -> Manifest:
     """Writes a finished run's best quantized model and its manifest; returns the manifest.
 
-    The model becomes ``output``, ``RUN/model.tflite`` when it is ``None``.
+    The model becomes ``output``, ``RUN/model.tflite`` when it is ``None``. A trigger that was
+    calibrated for the very same model stays.
     """
     settings = run.train_settings()
     model = run.load_model("quantized")
     content = convert_model(model)
     path = Path(output or run.model_file)
+    sha256 = hashlib.sha256(content).hexdigest()
+    details = {}
+    with suppress(KwsError):
+        before = manifest_file.load(path)
+        details = before.details if before.sha256 == sha256 else {}
     write_bytes(path, content)
     manifest = Manifest(
         labels=run.labels(),
@@ -154,9 +162,10 @@ def convert_run(run: RunFolder, output: Path | None = None) -> Manifest:
         input_bits=settings.input_bits,
         hidden_units=settings.hidden,
         weight_bits=settings.weight_bits,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         bytes=len(content),
         clips={name: float(clip) for name, clip in clips(model).items()},
+        details=details,
     )
     manifest.save(path)
     return manifest

@@ -70,11 +70,10 @@ def train(
                 run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
             teachers = distillation.open_teachers(settings, run)
-            if teachers and others.negatives:
-                partitions = {
-                    name: _without_keywords(examples, teachers)
-                    for name, examples in partitions.items()
-                }
+            partitions = {
+                name: overheard.examples_without_keywords(examples, teachers)
+                for name, examples in partitions.items()
+            }
             for phase in _unfinished(settings, history):
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
@@ -191,11 +190,6 @@ def _others(run: RunFolder, phase: str, training: Examples, first_step: int):
     smoothing = distillation.smoothing_of(settings)
     targets = distillation.smoothed_targets(classes, smoothing)
     return others.map(targets, num_parallel_calls=tf.data.AUTOTUNE) if others else None
-
-
-def _without_keywords(examples: Examples, teachers: list[RunFolder]) -> Examples:
-    negatives = overheard.without_keywords(examples.others["negatives"], teachers)
-    return replace(examples, others=examples.others | {"negatives": negatives})
 
 
 def _joined(batch, others):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from numpy.lib.stride_tricks import sliding_window_view
 
 from kws_tf.data.records import from_uint8
+from kws_tf.data.sources import Examples
 from kws_tf.data.spectrograms import Spectrograms
 from kws_tf.frontend.features import features_from_log_mel
 from kws_tf.labels import FIRST_KEYWORD_INDEX
@@ -24,6 +25,14 @@ SURE = 0.9
 """Teachers' mean posterior from which a keyword is believed."""
 _HOPS = 10
 _BATCH = 512
+
+
+def examples_without_keywords(examples: Examples, teachers: Sequence[RunFolder]) -> Examples:
+    """Returns examples whose negatives are marked as below, if there are any, and teachers."""
+    if not teachers or "negatives" not in examples.others:
+        return examples
+    marked = without_keywords(examples.others["negatives"], teachers)
+    return replace(examples, others=examples.others | {"negatives": marked})
 
 
 def without_keywords(recordings: Spectrograms, teachers: Sequence[RunFolder]) -> Spectrograms:

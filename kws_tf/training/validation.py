@@ -12,22 +12,28 @@ import tensorflow as tf
 import tf_keras as keras
 from numpy.lib.stride_tricks import sliding_window_view
 
-from kws_tf.data import records
+from kws_tf.data import records, sources
 from kws_tf.data.sources import Examples
 from kws_tf.data.spectrograms import Spectrograms
+from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features_from_log_mel, mel_power
 from kws_tf.labels import class_names
 from kws_tf.listening import background, streams
 from kws_tf.listening.curve import Curve, count
+from kws_tf.listening.ears import Ears
 from kws_tf.listening.heard import Heard, Word
+from kws_tf.listening.tuning import Tuning
+from kws_tf.run_folder import RunFolder
+from kws_tf.tflite.model import Model
 from kws_tf.tflite.trigger import Trigger
+from kws_tf.training import distillation, overheard
 
 RATES = (0.5, 2.0, 8.0)
 """False alarms an hour at which the words found are averaged: one alone is told badly by few
 hours."""
 WORDS = 400
-"""Examples in each of the two streams, or all there are."""
+"""Examples in each of the two streams while a model trains."""
 SNR_DB = (10.0, 20.0)
 _MOST_NEGATIVES, _PIECE = 360_000, 3_000
 """Frames of 10 ms: of all negatives that are listened to, and of what is brought to one level."""
@@ -43,9 +49,10 @@ class ValidationStreams:
     Args:
         examples: The validation partition, with its negatives.
         front_end: With normalisation constants.
+        words: Examples in each of the two streams, or all there are.
     """
 
-    def __init__(self, examples: Examples, front_end: FrontEnd):
+    def __init__(self, examples: Examples, front_end: FrontEnd, words: int = WORDS):
         self._front_end, self._labels = front_end, class_names(examples.words)
         self._stored = front_end.log_mel.with_hop(records.HOP_MS)
         step = front_end.log_mel.frame_step_in(self._stored)
@@ -56,16 +63,17 @@ class ValidationStreams:
         pieces = [negatives[i : i + _PIECE] for i in range(0, len(negatives), _PIECE)]
         power = [mel_power(records.from_uint8(p, self._stored), self._stored) for p in pieces]
         speech = background.of_mel_power([p.numpy() for p in power if np.any(p)], seed=0)
-        self._positives = [self._words(examples, 0), self._words(examples, 1, SNR_DB, speech)]
+        order = np.random.default_rng(0).permutation(examples.keyword_positions)
+        halves = order[::2][:words], order[1::2][:words]
+        quiet = self._words(examples, halves[0], 0)
+        self._positives = [quiet, self._words(examples, halves[1], 1, SNR_DB, speech)]
 
     def _spoken(self, recordings: Spectrograms) -> Iterator[Word]:
         """Yields what is no false alarm in the negatives, whichever keyword it is taken for."""
         for start, end in recordings.spoken * (self._stored.hop_ms / 1000):
             yield from (Word(label, start, end, "") for label in self._labels)
 
-    def _words(self, examples: Examples, seed: int, snr_db=None, below=None) -> Stream:
-        positions = examples.keyword_positions
-        positions = np.random.default_rng(seed).permutation(positions)[:WORDS]
+    def _words(self, examples, positions, seed: int, snr_db=None, below=None) -> Stream:
         labels = [examples.words[i] for i in examples.keyword[positions]]
         names = [f"validation {position}" for position in positions]
         pieces = list(
@@ -85,28 +93,76 @@ class ValidationStreams:
     def _features(self, log_values) -> np.ndarray:
         return features_from_log_mel(log_values, self._front_end).numpy()
 
+    def heard(self, decide: Callable, trigger: Trigger) -> tuple[list[Heard], list[Heard]]:
+        """Returns what a model makes of the streams of words, and of the negatives.
+
+        Args:
+            decide: From rows of the model's input, float32 [hops, features], to its outputs at
+                every decision, int8 [decisions, classes].
+            trigger: Gives the time between decisions.
+        """
+        positives = [self._heard(decide, part, trigger) for part in self._positives]
+        return positives, [self._heard(decide, self._negatives, trigger)]
+
     def found(self, model: keras.Model) -> float:
         """Returns the share of the words that a model finds, the mean over ``RATES``."""
-        compute = tf.function(lambda windows: tf.nn.softmax(model(windows, training=False)))
-        log_mel, trigger = self._front_end.log_mel, Trigger()
-
-        def counts(parts: list[Stream]):
-            heard = (self._heard(compute, part, trigger) for part in parts)
-            return count(heard, trigger, self._labels, log_mel)
-
-        curve = Curve.of(counts(self._positives), counts([self._negatives]))
+        trigger = Trigger()
+        heard = self.heard(_decider(model, self._front_end, trigger), trigger)
+        log_mel = self._front_end.log_mel
+        curve = Curve.of(*(count(part, trigger, self._labels, log_mel) for part in heard))
         places = [curve.at_most(rate) for rate in RATES]
         return float(np.mean([0 if p is None else curve.found[p] for p in places]) / curve.words)
 
-    def _heard(self, compute: Callable, stream: Stream, trigger: Trigger) -> Heard:
+    def tuning(self, model: Model, decision_ms: float) -> Tuning:
+        """Returns what an int8 model makes of the streams, to choose its trigger on."""
+        ears = Ears(model, decision_ms=decision_ms)
+        trigger = model.manifest.trigger.changed(decision_ms=decision_ms)
+        return Tuning(*self.heard(lambda r: ears.decide(model.manifest.quantize(r)), trigger))
+
+    @property
+    def text(self) -> str:
+        """Says what the streams are."""
+        words = [len(words) for _, words in self._positives]
+        hours = len(self._negatives[0]) * self._front_end.log_mel.hop_ms / 3_600_000
+        low, high = SNR_DB
+        return (
+            f"tuning streams: {words[0]:,} validation examples in quiet, {words[1]:,} in running "
+            f"speech at {low:g} to {high:g} dB; {hours:.2f} h of validation negatives"
+        )
+
+    def _heard(self, decide: Callable, stream: Stream, trigger: Trigger) -> Heard:
         rows, words = stream
         log_mel, frames = self._front_end.log_mel, self._front_end.frames
-        hops = trigger.decision_hops(log_mel)
-        windows = sliding_window_view(rows, frames, axis=0)[::hops].transpose(0, 2, 1)
-        outputs = np.concatenate(list(_outputs(compute, windows)))
-        step = hops * log_mel.hop_ms / 1000
+        step = trigger.decision_hops(log_mel) * log_mel.hop_ms / 1000
         first = ((frames - 1) * log_mel.hop_ms + log_mel.window_ms) / 1000
-        return Heard("", len(rows) * log_mel.hop_ms / 1000, outputs, first, step, words)
+        return Heard("", len(rows) * log_mel.hop_ms / 1000, decide(rows), first, step, words)
+
+
+def of_run(run: RunFolder) -> ValidationStreams:
+    """Returns the streams of a run's own validation data, with all words, and negatives.
+
+    Raises:
+        KwsError: If it was trained without negatives, or its data are no longer there.
+    """
+    others, front_end = run.other_recordings(), run.front_end()
+    if not others.negatives:
+        raise KwsError(f"{run.path} was trained without negatives; give --negatives some")
+    examples = sources.load(run.data_dir(), "validation", front_end, run.data_settings(), others)
+    teachers = distillation.open_teachers(run.train_settings(), run)
+    examples = overheard.examples_without_keywords(examples, teachers)
+    return ValidationStreams(examples, front_end, len(examples.keyword))
+
+
+def _decider(model: keras.Model, front_end: FrontEnd, trigger: Trigger) -> Callable:
+    """Returns a function of rows, as ``heard`` wants it, of a Keras model."""
+    compute = tf.function(lambda windows: tf.nn.softmax(model(windows, training=False)))
+    hops = trigger.decision_hops(front_end.log_mel)
+
+    def decide(rows: np.ndarray) -> np.ndarray:
+        windows = sliding_window_view(rows, front_end.frames, axis=0)[::hops].transpose(0, 2, 1)
+        return np.concatenate(list(_outputs(compute, windows)))
+
+    return decide
 
 
 def _outputs(compute: Callable, windows: np.ndarray) -> Iterator[np.ndarray]:
