@@ -16,7 +16,7 @@ TEACHERS = tuple(str(PRETRAINED / name) for name in ("teacher-0", "teacher-1", "
 OTHER_WORDS = str(PRETRAINED / "other-words")
 """Run folder of an LSTM trained on people's recordings of 25 words, none of them one of the ten."""
 
-# As windows of a stream are: silence at an end, a part of a word, speech before and after it.
+# As windows of a stream are: silence at an end, a part of a word, a word in running speech.
 _WINDOWS = {"edge_share": 0.25, "cut_share": 0.125, "context_share": 0.2}
 
 PRESETS: dict[str, dict] = {

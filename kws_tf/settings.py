@@ -101,9 +101,7 @@ class Augmentation:
     edge_share: float = _option(
         0.0, "share of examples that begin or end in digital silence, as short ones do", 0, 1
     )
-    context_share: float = _option(
-        0.0, "share of examples that get running speech before and after the word", 0, 1
-    )
+    context_share: float = _option(0.0, "share of examples that are put into running speech", 0, 1)
     edge_ms: float = _option(300.0, "largest length of that silence, ms", 0, 1000)
     time_masks: int = _option(1, "number of time masks", 0, 10)
     time_mask_ms: float = _option(120.0, "largest length of a time mask, ms", 0, 1000)

@@ -22,6 +22,7 @@ _FULL_SCALE = 32768.0
 """Of 16-bit samples."""
 _WORD_UNDER_PEAK = 25.0
 """Steps of 0.1 nats."""
+_OVER_SPEECH_DB = (5.0, 25.0)
 
 
 def volumes(silence: tf.Tensor, seed: tf.Tensor, settings: Augmentation) -> tf.Tensor:
@@ -221,20 +222,18 @@ def in_speech(
     settings: Augmentation,
     log_mel: LogMel,
 ) -> tf.Tensor:
-    """Puts running speech before and after the words of some examples, in nats.
+    """Puts some examples into running speech, which is 5 to 25 dB fainter than they are.
 
-    Both are float32 [batch, frames, bands] in nats. The word is taken to lie within the middle,
-    half to seven tenths of the example, which the speech leaves free.
+    Both are float32 [batch, frames, bands] in nats; levels are means over the example.
     """
-    batch, frames = tf.shape(log_values)[0], log_values.shape[1]
+    batch = tf.shape(log_values)[0]
     seeds = _split(seed, 2)
     chosen = _uniform([batch], seeds[0]) < settings.context_share
-    free = _uniform([batch], seeds[1], 0.25, 0.35)
-    place = tf.abs((tf.range(frames, dtype=tf.float32) + 0.5) / frames - 0.5)
-    outside = chosen[:, None] & (place[None] > free[:, None])
-    power = mel_power(log_values, log_mel)
-    power += tf.where(outside[:, :, None], mel_power(speech, log_mel), 0.0)
-    return log_power(power, log_mel)
+    ratio = tf.exp(-_NATS_PER_DB * _uniform([batch], seeds[1], *_OVER_SPEECH_DB))
+    power, below = mel_power(log_values, log_mel), mel_power(speech, log_mel)
+    levels = [tf.reduce_mean(values, [1, 2]) for values in (power, below)]
+    gain = tf.where(chosen, ratio * tf.math.divide_no_nan(*levels), 0.0)
+    return log_power(power + gain[:, None, None] * below, log_mel)
 
 
 def cut_in_half(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

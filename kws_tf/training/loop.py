@@ -217,7 +217,7 @@ def _batches(
     if cycle < epochs:
         batches = replace(batches, dataset=pipeline.repeated_epochs(batches, cycle))
     front_end = teachers[0].front_end()  # of the same frames, perhaps in other features
-    # They hear the words as they have learned them: not so near the ends, nor in running speech.
+    # They hear words as they have learned to: not so near the ends, nor in running speech.
     shift_ms = min(augmentation.shift_ms, *(t.augmentation().shift_ms for t in teachers))
     alone = replace(augmentation, context_share=0.0, shift_ms=shift_ms)
     of_teachers = partial(batches_from, front_end=front_end, augmentation=alone)
