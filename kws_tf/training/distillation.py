@@ -24,6 +24,8 @@ from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, TrainSettings, as_json
 
 # In the working directory: a teacher that comes with the package may lie where none may write.
+_OF_OTHERS = ("negative_share", "noise_windows", "alarm_share", "cut_share")
+"""Settings of what joins the batches, which teachers do not hear."""
 FOLDER = ROOT / "soft-targets"
 
 
@@ -90,7 +92,8 @@ def batches_key(
     return {
         "seed": seed,
         "batch_size": settings.batch_size,
-        "data": _changed(data) | {"front_end": front_end.name},
+        "data": {k: v for k, v in _changed(data).items() if k not in _OF_OTHERS}
+        | {"front_end": front_end.name},
         "augmentation": _changed(augmentation),
         "examples": int(np.sum(training.values[:, ::7], dtype=np.int64)),
         "noise": int(np.sum(training.noise[:, ::7], dtype=np.int64)),
