@@ -1,6 +1,11 @@
-"""What is learned beside the examples: keywords cut in half, and windows of other recordings."""
+"""What is learned beside the examples: keywords cut in half, and windows of other recordings.
+
+Windows are augmented more than examples are, for they hold no word that must stay one: few hours
+have few speakers.
+"""
 
 import math
+from dataclasses import replace
 
 import tensorflow as tf
 
@@ -14,6 +19,8 @@ from kws_tf.labels import SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
+_WILDER = 2.5
+"""Factor on speed, warp and gain of windows."""
 _TRIES = 8
 """Windows drawn until one holds no keyword."""
 _MANY = 1_000_000_000
@@ -64,6 +71,15 @@ class Augmenter:
         return augment.augment_spectrograms(*inputs, self._stored, self._step, margin)
 
 
+def _wilder(settings: Augmentation) -> Augmentation:
+    return replace(
+        settings,
+        speed=min(_WILDER * settings.speed, 0.3),
+        warp=min(_WILDER * settings.warp, 0.2),
+        gain_db=min(_WILDER * settings.gain_db, 15.0),
+    )
+
+
 def batches(
     examples: Examples,
     front_end: FrontEnd,
@@ -100,7 +116,8 @@ def batches(
         labels += [SILENCE_INDEX if kind == "noise" else UNKNOWN_INDEX] * number
     if not labels:
         return None
-    draw = Augmenter(examples, front_end, augmentation)
+    augmenter = Augmenter(examples, front_end, augmentation)
+    draw = Augmenter(examples, front_end, _wilder(augmentation))
     keywords = (
         tf.constant(examples.spectrograms(examples.keyword_positions, front_end)) if cut else None
     )
@@ -111,7 +128,7 @@ def batches(
         if cut:
             chosen = _uniform([cut], seeds[0], 0, tf.shape(keywords)[0], tf.int32)
             words = augment.cut_in_half(tf.gather(keywords, chosen), seeds[1])
-            parts.append(draw(words, seeds[1]))
+            parts.append(augmenter(words, seeds[1]))
         for place, (kind, number) in enumerate(windows.items()):
             parts.append(draw.windows(examples.others[kind], number, seeds[3 + place]))
         values = tf.concat(parts, 0)
