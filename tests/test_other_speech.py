@@ -44,6 +44,17 @@ def test_every_kind_has_its_share_and_its_label():
     assert labels.tolist() == [UNKNOWN_INDEX] * 4 + [SILENCE_INDEX] * 2 + [UNKNOWN_INDEX]
 
 
+def test_pauses_are_no_negatives_but_may_be_noise():
+    frames = np.full((4000, 40), 50, np.uint8)
+    frames[500:1000] = np.where(np.arange(500) % 40 < 20, 50, 120)[:, None]  # somebody speaks
+    kinds = {kind: spectrograms.Spectrograms(frames, STORED, 1) for kind in ("negatives", "noise")}
+    source = dataclasses.replace(examples(), others=kinds)
+    data = dataclasses.replace(DATA, negative_share=8.0, noise_windows=8.0)
+    levels, labels = first(source, data)
+    assert (levels[labels == UNKNOWN_INDEX] > 55).mean() > 0.5
+    assert (levels[labels == SILENCE_INDEX] == 50).mean() > 0.7
+
+
 def test_windows_are_drawn_anew_and_follow_from_seed_and_step():
     frames = np.repeat(np.arange(200, dtype=np.uint8), 40)[:, None].repeat(40, 1)
     source = dataclasses.replace(
@@ -72,7 +83,7 @@ def test_recordings_shorter_than_a_window_are_refused():
         other_speech.batches(source, LEVELS, DATA, OFF, 8, 0)
 
 
-def test_cut_words_are_unknown_and_a_quarter_to_half_is_left():
+def test_cut_words_are_unknown_and_little_is_left():
     data = dataclasses.replace(DATA, cut_share=1.0)
     _, labels = first(examples(), data)
     assert labels.tolist() == [UNKNOWN_INDEX] * 8
@@ -89,14 +100,14 @@ def test_cut_words_are_unknown_and_a_quarter_to_half_is_left():
     assert 60 < enters.sum() < 140
 
 
-def test_a_word_of_known_length_is_cut_to_a_quarter_to_half():
+def test_a_word_of_known_length_is_cut_to_a_fifth_to_two_fifths():
     word = np.full((300, 98, 40), 5, np.uint8)
     word[:, 30:70] = 150
     parts = augment.cut_in_half(tf.constant(word), [3, 4]).numpy()[:, :, 0]
     left = (parts == 150).sum(1)
-    assert left.min() >= 10
-    assert left.max() <= 20
-    assert len(set(left.tolist())) > 5
+    assert left.min() >= 8
+    assert left.max() <= 16
+    assert len(set(left.tolist())) > 4
 
 
 def test_a_word_in_running_speech_is_5_to_25_db_louder():

@@ -237,7 +237,7 @@ def in_speech(
 
 
 def cut_in_half(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Shifts words, uint8 [batch, frames, bands], so far that a quarter to half of each is left.
+    """Shifts words, uint8 [batch, frames, bands], so far that 20 to 40 % of each is left.
 
     The first part enters at the window's end, or the last one leaves at its beginning. A word is
     where the mean over the bands is within 2.5 nats of its largest.
@@ -248,7 +248,7 @@ def cut_in_half(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     first = tf.argmax(speaks, 1, tf.int32)
     last = frames - 1 - tf.argmax(speaks[:, ::-1], 1, tf.int32)
     seeds = _split(seed, 2)
-    kept = _uniform([batch], seeds[0], 0.25, 0.5) * tf.cast(last - first + 1, tf.float32)
+    kept = _uniform([batch], seeds[0], 0.2, 0.4) * tf.cast(last - first + 1, tf.float32)
     kept = tf.cast(tf.math.ceil(kept), tf.int32)
     enters = _uniform([batch], seeds[1]) < 0.5
     by = tf.where(enters, frames - first - kept, kept - last - 1)

@@ -22,7 +22,9 @@ _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_u
 _WILDER = 2.5
 """Factor on speed, warp and gain of windows."""
 _TRIES = 8
-"""Windows drawn until one holds no keyword."""
+"""Windows drawn until one is speech, and holds no keyword."""
+_EVEN = 20.0
+"""Steps of 0.1 nats, 9 dB."""
 _MANY = 1_000_000_000
 """More than the batches of any run."""
 
@@ -45,8 +47,13 @@ class Augmenter:
         shift = settings.shift_ms / self._stored.hop_ms
         self._margin = math.ceil(settings.speed * (self._frames / 2 + shift) + shift) + 1
 
-    def windows(self, recordings: Spectrograms, number: int, seed: tf.Tensor) -> tf.Tensor:
-        """Draws windows of recordings; returns nats, float32 [number, frames, bands]."""
+    def windows(
+        self, recordings: Spectrograms, number: int, seed: tf.Tensor, even: float = _EVEN
+    ) -> tf.Tensor:
+        """Draws windows of recordings; returns nats, float32 [number, frames, bands].
+
+        Windows as ``even`` as those of a pause are left out, for they are silence.
+        """
         seeds = _split(seed, 2)
         length = self._frames + 2 * self._margin
         last = len(recordings.frames) - length
@@ -57,7 +64,7 @@ class Augmenter:
                 f"takes {least:.1f} s; give more"
             )
         starts = _uniform([number, _TRIES], seeds[0], 0, last + 1, tf.int64)
-        drawn = tf.numpy_function(lambda s: recordings.drawn(s, length), [starts], tf.uint8)
+        drawn = tf.numpy_function(lambda s: recordings.drawn(s, length, even), [starts], tf.uint8)
         drawn = tf.ensure_shape(drawn, [number, length, self._stored.bands])
         return self(drawn, seeds[1], self._margin)
 
@@ -130,7 +137,8 @@ def batches(
             words = augment.cut_in_half(tf.gather(keywords, chosen), seeds[1])
             parts.append(augmenter(words, seeds[1]))
         for place, (kind, number) in enumerate(windows.items()):
-            parts.append(draw.windows(examples.others[kind], number, seeds[3 + place]))
+            even = 0.0 if kind == "noise" else _EVEN
+            parts.append(draw.windows(examples.others[kind], number, seeds[3 + place], even))
         values = tf.concat(parts, 0)
         values = augment.mask(values, seeds[2], augmentation, front_end.log_mel.hop_ms)
         return features_from_log_mel(values, front_end), tf.constant(labels, tf.int64)

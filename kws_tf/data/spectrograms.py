@@ -43,27 +43,40 @@ class Spectrograms:
     digest: str = ""
     spoken: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
-    def drawn(self, starts: np.ndarray, length: int) -> np.ndarray:
+    def drawn(self, starts: np.ndarray, length: int, even: float = 0.0) -> np.ndarray:
         """Cuts windows, uint8 [windows, length, bands], that hold no keyword.
 
         Args:
             starts: int64 [windows, tries], first frames; of each row the first is taken whose
-                window shares less than half with every one of ``spoken``, or else the last.
+                window shares less than half with every one of ``spoken``, and whose level is not
+                too even; if none is, the last.
             length: Frames of a window.
+            even: Range of a window's level, steps of 0.1 nats, up to which nobody speaks in it.
         """
-        if len(self.spoken):
-            # The nearest of them decide: all are of the same length.
-            middle = starts + length // 2
-            centres = self.spoken.mean(1)
-            after = np.searchsorted(centres, middle)
-            near = [centres[np.clip(after - n, 0, len(centres) - 1)] for n in (0, 1)]
-            apart = np.min([np.abs(middle - centre) for centre in near], 0)
-            free = apart >= (self.spoken[0, 1] - self.spoken[0, 0]) / 2
-            first = np.where(free.any(1), free.argmax(1), -1)
-        else:
-            first = np.zeros(len(starts), int)
-        chosen = starts[np.arange(len(starts)), first]
+        chosen, left = starts[:, -1].copy(), np.arange(len(starts))
+        for tried in starts.T:
+            fits = ~self._holds_keyword(tried[left] + length // 2)
+            if even:
+                fits &= np.array([self._range(start, length) > even for start in tried[left]])
+            chosen[left[fits]] = tried[left[fits]]
+            left = left[~fits]
+            if not len(left):
+                break
         return np.stack([self.frames[start : start + length] for start in chosen])
+
+    def _holds_keyword(self, middle: np.ndarray) -> np.ndarray:
+        """Tells of windows by their middle frame; all of ``spoken`` are of the same length."""
+        if not len(self.spoken):
+            return np.zeros(len(middle), bool)
+        centres = self.spoken.mean(1)
+        after = np.searchsorted(centres, middle)
+        near = [centres[np.clip(after - n, 0, len(centres) - 1)] for n in (0, 1)]
+        return np.min(np.abs(middle - near), 0) < (self.spoken[0, 1] - self.spoken[0, 0]) / 2
+
+    def _range(self, start: int, length: int) -> float:
+        level = self.frames[start : start + length].mean(1)
+        low, high = np.percentile(level, [10, 90])
+        return high - low
 
     @property
     def hours(self) -> float:
