@@ -7,15 +7,16 @@ have few speakers.
 import math
 from dataclasses import replace
 
+import numpy as np
 import tensorflow as tf
 
 from kws_tf.data import augment, records
-from kws_tf.data.sources import Examples
+from kws_tf.data.sources import Examples, epoch_counts
 from kws_tf.data.spectrograms import Spectrograms
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import features_from_log_mel
-from kws_tf.labels import SILENCE_INDEX, UNKNOWN_INDEX
+from kws_tf.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
@@ -87,6 +88,35 @@ def _wilder(settings: Augmentation) -> Augmentation:
     )
 
 
+def _labels(examples: Examples, data: DataSettings, batch_size: int) -> list[int]:
+    """Returns the labels of what joins a batch: of cut words, then of each kind's windows."""
+    labels = [UNKNOWN_INDEX] * round(data.cut_share * batch_size)
+    for kind, number in _windows(examples, data, batch_size).items():
+        labels += [SILENCE_INDEX if kind == "noise" else UNKNOWN_INDEX] * number
+    return labels
+
+
+def _windows(examples: Examples, data: DataSettings, batch_size: int) -> dict[str, int]:
+    """Returns the number of windows of each kind."""
+    shares = {
+        "negatives": data.negative_share,
+        "noise": data.noise_windows,
+        "alarms": data.alarm_share,
+    }
+    return {kind: round(shares[kind] * batch_size) for kind in examples.others}
+
+
+def surplus(examples: Examples, data: DataSettings, batch_size: int, classes: int) -> np.ndarray:
+    """Returns by which factor each class is more frequent in a batch than among the examples."""
+    keywords, unknown, silence = epoch_counts(examples, data)
+    expected = np.full(classes, keywords / max(1, classes - FIRST_KEYWORD_INDEX))
+    expected[[SILENCE_INDEX, UNKNOWN_INDEX]] = silence, unknown
+    expected *= batch_size / (keywords + unknown + silence)
+    joined = np.bincount(_labels(examples, data, batch_size), minlength=classes)
+    # A class without examples of its own is to be expected as often as it is shown.
+    return np.where(expected > 0, (expected + joined) / np.maximum(expected, 1e-9), 1.0)
+
+
 def batches(
     examples: Examples,
     front_end: FrontEnd,
@@ -111,16 +141,8 @@ def batches(
         Without end, float32 [number, frames, features] and int64 [number]: cut keywords and
         negatives are unknown, noise is silence.
     """
-    shares = {
-        "negatives": data.negative_share,
-        "noise": data.noise_windows,
-        "alarms": data.alarm_share,
-    }
-    windows = {kind: round(shares[kind] * batch_size) for kind in examples.others}
-    cut = round(data.cut_share * batch_size)
-    labels = [UNKNOWN_INDEX] * cut
-    for kind, number in windows.items():
-        labels += [SILENCE_INDEX if kind == "noise" else UNKNOWN_INDEX] * number
+    windows = _windows(examples, data, batch_size)
+    cut, labels = round(data.cut_share * batch_size), _labels(examples, data, batch_size)
     if not labels:
         return None
     augmenter = Augmenter(examples, front_end, augmentation)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kws_tf.data import augment, other_speech
-from kws_tf.data.sources import Examples
+from kws_tf.data.sources import Examples, epoch_counts
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.frontend.features import (
@@ -63,7 +63,7 @@ def training_batches(
     Raises:
         KwsError: If there are fewer examples than a batch holds.
     """
-    total = sum(_counts(examples, data))
+    total = sum(epoch_counts(examples, data))
     if total < batch_size:
         raise KwsError(
             f"there are {total} training examples, fewer than a batch of {batch_size}; "
@@ -156,17 +156,9 @@ def _log_mel_maker(examples: Examples, front_end: FrontEnd, settings: Augmentati
     return from_spectrograms if stored else from_samples
 
 
-def _counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
-    """Returns the numbers of keyword, unknown and silent examples in an epoch."""
-    keywords = len(examples.keyword_positions)
-    unknown = min(round(settings.unknown_share * keywords), len(examples.unknown_positions))
-    silence = round(settings.silence_share * keywords) if len(examples.noise) else 0
-    return keywords, unknown, silence
-
-
 def _draw_epoch(examples: Examples, settings: DataSettings, seed: tf.Tensor):
     """Draws an epoch: positions, noise positions, labels, silence flags, before shuffling."""
-    keywords, unknown, silence = counts = _counts(examples, settings)
+    keywords, unknown, silence = counts = epoch_counts(examples, settings)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     unknown_positions = tf.random.experimental.stateless_shuffle(
         tf.constant(examples.unknown_positions), seeds[0]

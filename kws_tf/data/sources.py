@@ -197,6 +197,14 @@ def _load_audio(folder, partition, front_end, settings) -> Examples:
     return Examples(samples, keyword, noise, settings.words, None)
 
 
+def epoch_counts(examples: Examples, settings: DataSettings) -> tuple[int, int, int]:
+    """Returns the numbers of keyword, unknown and silent examples in an epoch."""
+    keywords = len(examples.keyword_positions)
+    unknown = min(round(settings.unknown_share * keywords), len(examples.unknown_positions))
+    silence = round(settings.silence_share * keywords) if len(examples.noise) else 0
+    return keywords, unknown, silence
+
+
 def read_samples(
     paths: Sequence[Path], front_end: FrontEnd, mix_down: bool = False, title: str = "reading"
 ) -> np.ndarray:

@@ -17,6 +17,7 @@ from kws_tf.run_folder import RunFolder, open_run
 from kws_tf.settings import Augmentation, DataSettings, OtherRecordings, TrainSettings
 from kws_tf.training import distillation, overheard, pretraining, starting, step
 from kws_tf.training.callbacks import EpochRecord, Listening, TensorBoard, epoch_line
+from kws_tf.training.loss import PriorCrossentropy
 from kws_tf.training.optimizer import learning_rates, optimizer
 from kws_tf.training.seed import set_seed
 from kws_tf.training.validation import ValidationStreams
@@ -124,7 +125,11 @@ def _fit_phase(
         _set_first_weights(run, phase, model, partitions["training"])
     batches = _batches(run, phase, partitions["training"], teachers, first_epoch)
     rates = learning_rates(_peak_rate(settings, phase), epochs, batches.steps)
-    step.compile_model(model, optimizer(settings, phase, rates))
+    surplus = other_speech.surplus(
+        partitions["training"], run.data_settings(), settings.batch_size, classes
+    )
+    loss = PriorCrossentropy(surplus)
+    step.compile_model(model, optimizer(settings, phase, rates), loss)
     targets = distillation.smoothed_targets(classes, settings.label_smoothing)
     dataset = batches.dataset.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
     others = _others(run, phase, partitions["training"], first_epoch * batches.steps)

@@ -11,14 +11,20 @@ from kws_tf.quantization.lstm import QuantizedLSTM
 Batch = tuple[tf.Tensor, tf.Tensor]
 
 
-def compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+def compile_model(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss | None = None,
+) -> None:
     """Compiles a model for ``fit``, with the step in halves if it has a ``QuantizedLSTM``.
+
+    The loss is of logits, by default their cross-entropy.
 
     Another model, such as the teacher, keeps Keras' own step: batch normalisation needs the whole
     batch, and its convolutions use all cores by themselves.
     """
     fused.start_compiler()
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    loss = loss or keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy("accuracy")])
     # All variables before the step is traced: one that makes variables is traced twice.
     optimizer.build(model.trainable_variables)
