@@ -48,6 +48,7 @@ def publish(run: RunFolder, folder: Path, name: str, examples: LabelledFeatures)
     chosen = np.concatenate([positions[:SAMPLE_EXAMPLES_PER_CLASS] for positions in per_class])
     inputs, labels = manifest.quantize(examples.features[chosen]), examples.labels[chosen]
     details = {
+        "trigger": dataclasses.asdict(manifest.trigger),
         "accuracy": accuracies,
         "sample": {
             "examples": len(labels),

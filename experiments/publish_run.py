@@ -53,9 +53,13 @@ def publish_run(run: RunFolder, folder: Path) -> Path:
 
 def portable_settings(run: RunFolder) -> dict:
     """Returns a run's settings with names of runs and data instead of where they lie."""
+    others = as_json(run.other_recordings())
     return read_json(run.settings_file) | {
         "train": as_json(by_name(run.train_settings())),
         "data_dir": run.data_dir().name,
+        "other_recordings": {
+            kind: [Path(place).name for place in places] for kind, places in others.items()
+        },
     }
 
 
