@@ -10,6 +10,8 @@ from plan import RESULT, ROOT, experiments
 
 from kws_tf.errors import KwsError
 from kws_tf.files import write_bytes, write_json
+from kws_tf.listening.rates import Rate
+from kws_tf.run_folder import read_json
 
 _FORMS = {
     "keras-float": "float",
@@ -133,6 +135,27 @@ def method_table(plan: str, head: str, results: dict) -> str:
     return _table([head, *columns], rows)
 
 
+def listening_table(results: dict) -> str:
+    """Returns what models did that experiments/listening.py has left listening, a row each."""
+    rows = []
+    for path in sorted((ROOT / "experiments" / "listening").glob("*.json")):
+        kept = read_json(path)
+        trigger = kept["trigger"]
+        rates = [str(Rate(kept[k]["alarms"], kept[k]["hours"])) for k in ("books", "noise")]
+        shares = [
+            f"{100 * kept[k]['found'] / kept[k]['words']:.1f} %"
+            for k in ("quiet", "in_speech", "in_speech_10_db")
+        ]
+        threshold = f"{trigger['threshold']:.2f}, mean of {trigger['smoothing_decisions']}"
+        delay = f"{kept['quiet']['delay_seconds']['median']:.2f} s"
+        right = results.get(path.stem, {}).get("correct", {}).get("tflite")
+        right = f"{right:,} ({100 * right / results[path.stem]['n']:.2f} %)" if right else "–"
+        rows.append([f"`{path.stem}`", threshold, rates[0], *shares, rates[1], delay, right])
+    header = ["false alarms an hour, books", "found in quiet", "in speech, 10 to 20 dB"]
+    header += ["at 10 dB", "false alarms an hour, noise", "median delay", "examples right"]
+    return _table(["model", "threshold", *header], rows)
+
+
 def save_bits_plot(results: dict, path: Path) -> None:
     """Draws accuracy against width for each method, weights and activations side by side."""
     from matplotlib.figure import Figure
@@ -164,6 +187,7 @@ PARTS = {
         "comparison": comparison_table,
         "bits": partial(method_table, "bits", "right of 4,890"),
     },
+    "listening.md": {"listening": listening_table},
     "own-words.md": {"mixing": partial(method_table, "own_words", "recordings of each word")},
 }
 """What each document has between its marks."""

@@ -103,3 +103,7 @@ def test_the_first_command_shortened(tmp_path):
     for model in ("float Keras", "fake-quant Keras", "int8, TFLite", "int8, TFLite Micro"):
         assert re.search(rf"^{model} +\d+ +\d+\.\d\d %$", printed, re.M), printed
     assert (tmp_path / "runs" / "first" / "model.tflite").exists()
+    # Three words and a few steps of training: that it listens counts, not what it finds.
+    assert re.search(r"^false alarms an hour .+ minutes of other sentences$", printed, re.M)
+    assert re.search(r"^words found in a stream \d+ of \d+", printed, re.M)
+    assert (tmp_path / "runs" / "first" / "soak.json").exists()
