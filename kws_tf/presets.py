@@ -17,7 +17,7 @@ OTHER_WORDS = str(PRETRAINED / "other-words")
 """Run folder of an LSTM trained on people's recordings of 25 words, none of them one of the ten."""
 
 # As windows of a stream are: silence at an end, a part of a word, a word in running speech.
-_WINDOWS = {"edge_share": 0.25, "cut_share": 0.05, "context_share": 0.1}
+_WINDOWS = {"edge_share": 0.25, "cut_share": 0.03, "context_share": 0.1}
 
 PRESETS: dict[str, dict] = {
     # The ten words of the benchmark: the recipe of the results, distilled from the teachers.

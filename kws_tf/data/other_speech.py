@@ -1,11 +1,6 @@
-"""What is learned beside the examples: keywords cut in half, and windows of other recordings.
-
-Windows are augmented more than examples are, for they hold no word that must stay one: few hours
-have few speakers.
-"""
+"""What is learned beside the examples: keywords cut in half, and windows of other recordings."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +15,6 @@ from kws_tf.labels import FIRST_KEYWORD_INDEX, SILENCE_INDEX, UNKNOWN_INDEX
 from kws_tf.settings import Augmentation, DataSettings
 
 _split, _uniform = tf.random.experimental.stateless_split, tf.random.stateless_uniform
-_WILDER = 2.5
-"""Factor on speed, warp and gain of windows."""
 _TRIES = 8
 """Windows drawn until one is speech, and holds no keyword."""
 _EVEN = 20.0
@@ -77,15 +70,6 @@ class Augmenter:
         silence = tf.zeros([number], tf.bool)
         inputs = spectrograms, noise, silence, seeds[1], self._settings
         return augment.augment_spectrograms(*inputs, self._stored, self._step, margin)
-
-
-def _wilder(settings: Augmentation) -> Augmentation:
-    return replace(
-        settings,
-        speed=min(_WILDER * settings.speed, 0.3),
-        warp=min(_WILDER * settings.warp, 0.2),
-        gain_db=min(_WILDER * settings.gain_db, 15.0),
-    )
 
 
 def _labels(examples: Examples, data: DataSettings, batch_size: int) -> list[int]:
@@ -145,8 +129,7 @@ def batches(
     cut, labels = round(data.cut_share * batch_size), _labels(examples, data, batch_size)
     if not labels:
         return None
-    augmenter = Augmenter(examples, front_end, augmentation)
-    draw = Augmenter(examples, front_end, _wilder(augmentation))
+    draw = Augmenter(examples, front_end, augmentation)
     keywords = (
         tf.constant(examples.spectrograms(examples.keyword_positions, front_end)) if cut else None
     )
@@ -157,7 +140,7 @@ def batches(
         if cut:
             chosen = _uniform([cut], seeds[0], 0, tf.shape(keywords)[0], tf.int32)
             words = augment.cut_in_half(tf.gather(keywords, chosen), seeds[1])
-            parts.append(augmenter(words, seeds[1]))
+            parts.append(draw(words, seeds[1]))
         for place, (kind, number) in enumerate(windows.items()):
             even = 0.0 if kind == "noise" else _EVEN
             parts.append(draw.windows(examples.others[kind], number, seeds[3 + place], even))

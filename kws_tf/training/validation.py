@@ -1,8 +1,8 @@
 """How a model listens while it trains: words found at few false alarms, on validation streams.
 
 The streams are the same at the end of every epoch: validation examples in a quiet stream and in
-one of running speech, and the validation part of the negatives. The model decides on them in its
-own floating point, with the default trigger.
+one of running speech, and the validation part of negatives and noise. The model decides on them
+in its own floating point, with the default trigger.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ WORDS = 400
 """Examples in each of the two streams while a model trains."""
 SNR_DB = (10.0, 20.0)
 _MOST_NEGATIVES, _PIECE = 360_000, 3_000
-"""Frames of 10 ms: of all negatives that are listened to, and of what is brought to one level."""
+"""Frames of 10 ms: of each kind that is listened to, and of what is brought to one level."""
 _BATCH = 1024
 
 Stream = tuple[np.ndarray, tuple[Word, ...]]
@@ -58,8 +58,12 @@ class ValidationStreams:
         step = front_end.log_mel.frame_step_in(self._stored)
         recordings = examples.others["negatives"]
         negatives = np.asarray(recordings.frames[:_MOST_NEGATIVES])
-        rows = self._features(records.from_uint8(negatives[::step], self._stored))
-        self._negatives = rows, tuple(self._spoken(recordings))
+        self._negatives = []
+        for one in (recordings, examples.others.get("noise")):
+            if one is not None and len(one.frames) > step * front_end.frames:
+                frames = one.frames[:_MOST_NEGATIVES:step]
+                rows = self._features(records.from_uint8(frames, self._stored))
+                self._negatives.append((rows, tuple(self._spoken(one))))
         pieces = [negatives[i : i + _PIECE] for i in range(0, len(negatives), _PIECE)]
         power = [mel_power(records.from_uint8(p, self._stored), self._stored) for p in pieces]
         speech = background.of_mel_power([p.numpy() for p in power if np.any(p)], seed=0)
@@ -102,7 +106,7 @@ class ValidationStreams:
             trigger: Gives the time between decisions.
         """
         positives = [self._heard(decide, part, trigger) for part in self._positives]
-        return positives, [self._heard(decide, self._negatives, trigger)]
+        return positives, [self._heard(decide, part, trigger) for part in self._negatives]
 
     def found(self, model: keras.Model) -> float:
         """Returns the share of the words that a model finds, the mean over ``RATES``."""
@@ -123,7 +127,11 @@ class ValidationStreams:
     def text(self) -> str:
         """Says what the streams are."""
         words = [len(words) for _, words in self._positives]
-        hours = len(self._negatives[0]) * self._front_end.log_mel.hop_ms / 3_600_000
+        hours = (
+            sum(len(rows) for rows, _ in self._negatives)
+            * self._front_end.log_mel.hop_ms
+            / 3_600_000
+        )
         low, high = SNR_DB
         return (
             f"tuning streams: {words[0]:,} validation examples in quiet, {words[1]:,} in running "
