@@ -38,6 +38,7 @@ class Experiment:
         data: The task.
         augmentation: What is done to training examples.
         runtimes: What measures it on the test set, of ``evaluation.summary.RUNTIMES``.
+        listens: Whether it learns against negatives and noise.
     """
 
     plan: str
@@ -48,6 +49,7 @@ class Experiment:
     data: DataSettings
     augmentation: Augmentation
     runtimes: tuple[str, ...]
+    listens: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ def _read(path: Path) -> Iterator[Experiment]:
     shared = tomllib.loads(path.read_text(encoding="utf-8"))
     for row in shared.pop("rows"):
         changes = shared.get("changes", {}) | row.get("changes", {})
-        row = {"title": "", "column": "", "each": {}} | shared | row
+        row = {"title": "", "column": "", "each": {}, "listens": False} | shared | row
         if unknown := changes.keys() - _FIELDS:
             raise KwsError(
                 f"{path} changes {', '.join(sorted(unknown))}, which is no setting; "
@@ -105,7 +107,8 @@ def _read(path: Path) -> Iterator[Experiment]:
                 for kind in SECTIONS.values()
             ]
             words = [row[key].format(**of_row) for key in ("name", "title", "column")]
-            yield Experiment(path.stem, *words, *settings, tuple(row["runtimes"]))
+            runtimes, listens = tuple(row["runtimes"]), row["listens"]
+            yield Experiment(path.stem, *words, *settings, runtimes, listens)
 
 
 def _filled(value, of_row: dict):

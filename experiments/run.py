@@ -11,6 +11,7 @@ import plan
 import runner
 
 from kws_tf.cli import command
+from kws_tf.settings import OtherRecordings
 
 
 def main() -> None:
@@ -18,6 +19,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="plans or experiments")
     parser.add_argument("--data-dir", type=Path, help="log-mel records, or audio")
     parser.add_argument("--test-dir", type=Path, help="the canonical test set, audio")
+    for name in ("negatives", "noise"):
+        text = f"{name} that a plan that listens learns against"
+        parser.add_argument(f"--{name}", nargs="+", default=[], metavar="DIR", help=text)
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"), help="run folders")
     parser.add_argument(
         "--jobs", type=int, default=1, help="experiments at a time, each on one core if several"
@@ -36,10 +40,14 @@ def main() -> None:
         parser.error("--jobs must be at least 1")
     chosen, places = plan.chosen(options.names), (options.data_dir, options.test_dir)
     if options.one:
-        runner.run_one(chosen[-1], *places, options.runs)  # the last comes after its needs
+        others = OtherRecordings(tuple(options.negatives), tuple(options.noise))
+        runner.run_one(chosen[-1], *places, options.runs, others)  # the last, after its needs
         return
-    words = [sys.executable, __file__, "--runs", options.runs, "--one"]
-    words += ["--data-dir", places[0], "--test-dir", places[1]]
+    words = [sys.executable, __file__, "--runs", options.runs]
+    for name in ("negatives", "noise"):
+        given = getattr(options, name)
+        words += [f"--{name}", *given] if given else []
+    words += ["--data-dir", places[0], "--test-dir", places[1], "--one"]
     runner.run_all(chosen, options.runs, list(map(str, words)), options.jobs)
 
 

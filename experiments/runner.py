@@ -12,7 +12,7 @@ from plan import COMMITTED, RESULT, SECTIONS, Experiment
 
 from kws_tf.errors import KwsError
 from kws_tf.files import write_json
-from kws_tf.settings import as_json
+from kws_tf.settings import OtherRecordings, as_json
 
 
 def run_all(experiments: list[Experiment], root: Path, command: list[str], jobs: int) -> None:
@@ -77,7 +77,9 @@ def _start(name: str, root: Path, command: list[str]) -> subprocess.Popen:
         return subprocess.Popen([*command, name], stdout=log, stderr=log)
 
 
-def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) -> None:
+def run_one(
+    experiment: Experiment, data_dir: Path, test_dir: Path, root: Path, others: OtherRecordings
+) -> None:
     """Trains an experiment, converts and measures it, and writes its ``result.json``.
 
     Args:
@@ -85,6 +87,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
         data_dir: Records or audio.
         test_dir: The test set.
         root: Folder of the run folders.
+        others: What an experiment that ``listens`` learns against.
 
     Raises:
         KwsError: If the data are not usable, what it needs is not done, or the folder holds a run
@@ -100,9 +103,12 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
         pretraining_run=_run(experiment.train.pretraining_run, root),
         start_from=_run(experiment.train.start_from, root),
     )
+    if experiment.listens and not others.negatives:
+        raise KwsError(f"{experiment.name} learns against other speech; give --negatives some")
     source = locate.training_data(data_dir, False, experiment.data).folder
-    folder = root / experiment.name
-    run = loop.train(folder, source, train, experiment.data, experiment.augmentation)
+    task = train, experiment.data, experiment.augmentation
+    used = others if experiment.listens else OtherRecordings()
+    run = loop.train(root / experiment.name, source, *task, others=used)
     history, result = run.history(), {"seed": train.seed}
     result["minutes"] = sum(row["seconds"] for row in history) / 60
     result["validation"] = {
@@ -112,7 +118,7 @@ def run_one(experiment: Experiment, data_dir: Path, test_dir: Path, root: Path) 
     if experiment.runtimes:
         result |= _measure(run, test_dir, experiment.runtimes)
     result["settings"] = {name: as_json(getattr(experiment, name)) for name in SECTIONS}
-    write_json(folder / RESULT, result)
+    write_json(run.path / RESULT, result)
 
 
 def _run(name: str, root: Path) -> str:

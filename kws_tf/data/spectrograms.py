@@ -99,7 +99,7 @@ def load(
     Raises:
         KwsError: If a place has no recordings, or one of them cannot be read.
     """
-    paths = [path for path in _recordings(places) if partition in (None, _partition(path))]
+    paths = [path for path in files_in(places) if partition in (None, partition_of(path))]
     stored = log_mel.with_hop(HOP_MS)
     digest = hashlib.sha256(stored.fingerprint().encode())
     for path in paths:
@@ -115,7 +115,8 @@ def load(
     return Spectrograms(frames, stored, len(paths), name)
 
 
-def _recordings(places: Sequence[str | os.PathLike]) -> list[Path]:
+def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
+    """Returns the recordings in folders, to any depth; a KwsError if a place has none."""
     found = []
     for place in map(Path, places):
         if not place.exists():
@@ -128,7 +129,7 @@ def _recordings(places: Sequence[str | os.PathLike]) -> list[Path]:
     return found
 
 
-def _partition(path: Path) -> str:
+def partition_of(path: Path) -> str:
     """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech."""
     known = _LIBRISPEECH.match(path.name)
     name = known[1] if known else folders.stem(path.name)
