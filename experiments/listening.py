@@ -9,6 +9,7 @@ from pathlib import Path
 
 import plan
 
+from kws_tf.audio.speech_commands import NOISE_FOLDER
 from kws_tf.cli import command
 from kws_tf.data.spectrograms import files_in, partition_of
 from kws_tf.files import write_json
@@ -24,7 +25,8 @@ def measure(path: Path, test_dir: Path, books: Path, transcripts: Path, noise: l
     model = models.load(path)
     quiet = soak.measure(model, soak.Plan([books], test_dir, transcripts=transcripts))
     # Training has heard the others.
-    apart = [path for path in files_in(noise) if partition_of(path) == "validation"]
+    sounds = [path for path in files_in(noise) if path.parent.name != NOISE_FOLDER]
+    apart = [path for path in sounds if partition_of(path) == "validation"]
     kept = {
         "sha256": model.sha256,
         "trigger": quiet.details["trigger"],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,13 @@ def test_interpreter(rows, tmp_path):
     titles = ("float, TFLite", "int8, TFLite", "int8, TFLite Micro", "int8, the chip's C")
     assert set(found) == {f"tiny, {title}" for title in titles}
     assert all(row["unit"] == "us/example" for row in found.values())
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_soak(rows):
+    found = rows("soak", "--seconds", 3)
+    assert set(found) == {"window by window, C, one core", "soak, C", "soak, TFLite"}
+    assert found["soak, C"]["ratio"] > 0
 
 
 def test_bad_input_is_one_sentence(call, tmp_path):
