@@ -79,8 +79,15 @@ def test_a_window_has_speech_to_its_ends_whatever_speed_and_shift():
 
 def test_recordings_shorter_than_a_window_are_refused():
     source = dataclasses.replace(examples(), others={"negatives": recordings(100, frames=90)})
-    with pytest.raises(KwsError, match=r"0\.9 s of negatives"):
+    with pytest.raises(KwsError, match=r"^there are 0\.9 s of negatives"):
         other_speech.batches(source, LEVELS, DATA, OFF, 8, 0)
+
+
+def test_speech_too_short_to_put_words_into_is_refused():
+    source = dataclasses.replace(examples(), others={"negatives": recordings(100, frames=90)})
+    settings = dataclasses.replace(OFF, context_share=1.0)
+    with pytest.raises(KwsError, match=r"^there are 0\.9 s of negatives"):
+        pipeline.training_batches(source, LEVELS, DATA, settings, 8, 0)
 
 
 def test_cut_words_are_unknown_and_little_is_left():
