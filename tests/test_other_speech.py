@@ -1,6 +1,7 @@
 """What joins the examples of a batch: windows of other recordings, keywords cut in half."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +179,11 @@ def test_partitions_share_no_speaker(tmp_path):
     assert min(numbers) > 4
     assert {number % 2 for number in numbers} == {0}
     assert len(levels) == 2
+
+
+def test_recordings_of_a_year_are_not_one_speakers():
+    days = {spectrograms._partition(Path(f"2026-11-{day:02}.wav")) for day in range(1, 31)}
+    assert days == {"training", "validation"}
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,15 @@ def test_missing_negatives_are_noticed(tones, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_negatives_of_one_partition_alone_are_refused(tones, speech, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    others = OtherRecordings((str(next(speech.iterdir())),))
+    front_end = loop.named_front_end(DATA.front_end, DATA.window_ms)
+    with pytest.raises(KwsError, match="none of the recordings of negatives is for"):
+        for partition in ("training", "validation"):
+            sources.load(tones, partition, front_end, DATA, others)
+
+
 def test_alarms_are_learned_whole(tones, speech, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     others = OtherRecordings(alarms=(str(speech),))

@@ -22,7 +22,8 @@ from kws_tf.progress import progress
 
 VALIDATION_SHARE = 0.25
 """Of the recordings, or of LibriSpeech's speakers."""
-_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")
+_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")
+"""Speaker, chapter, utterance. Dates are of another form: all of a year would be one speaker's."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def load(
 ) -> Spectrograms:
     """Loads the recordings of folders: those for ``training``, for ``validation``, or all.
 
+    Of several channels the mean is taken.
+
     Args:
         places: Folders, searched to any depth, or files.
         partition: A recording's name decides it, and that of its speaker in LibriSpeech; ``None``
@@ -131,8 +134,9 @@ def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
 
 def partition_of(path: Path) -> str:
     """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech."""
-    known = _LIBRISPEECH.match(path.name)
-    name = known[1] if known else folders.stem(path.name)
+    name = folders.stem(path.name)
+    if known := _LIBRISPEECH.fullmatch(name):
+        name = known[1]
     share = int(hashlib.sha1(os.fsencode(name)).hexdigest()[:8], 16) / 2**32
     return "validation" if share < VALIDATION_SHARE else "training"
 
