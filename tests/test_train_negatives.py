@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -67,8 +68,11 @@ def test_other_negatives_are_another_run(run, tones, speech, tmp_path, monkeypat
     with pytest.raises(KwsError, match="holds a run with other settings"):
         train(run.path, tones)
     moved = tmp_path / "moved"
-    moved.symlink_to(speech)
-    train(run.path, tones, moved)  # recognised wherever they lie
+    shutil.copytree(speech, moved)
+    monkeypatch.chdir(tmp_path)
+    train(run.path, tones, "moved")  # recognised wherever they lie, and found from anywhere
+    assert run.other_recordings() == OtherRecordings((str(moved),))
+    train(run.path, tones, speech)
     (tmp_path / "more").mkdir()
     soundfile.write(tmp_path / "more" / "a.wav", np.zeros(16_000), 16_000)
     with pytest.raises(KwsError, match="holds a run with other settings"):

@@ -52,6 +52,7 @@ def train(
     """
     _check(settings)
     run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
+    others = others.resolved()
     with run.exclusive():
         history = _history_to_resume(run, settings, data, augmentation, source, others)
         if _unfinished(settings, history):
