@@ -105,7 +105,7 @@ def _text(values: dict) -> str:
 
 
 def print_summary(run) -> None:
-    """Prints the best epoch of each phase, by validation accuracy."""
+    """Prints the best epoch of each phase, which is the one that was kept."""
     from kws_tf.run_folder import quality
 
     history = run.history()
