@@ -172,8 +172,7 @@ class RunFolder:
                 )
         if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
             return False
-        # Runs of version 0.1 had none.
-        if settings.get("other_digest", _digest(_NONE)) != _digest(others):
+        if not self.has_recordings(others):
             return False
         moved = self.data_dir() != Path(source) or self.other_recordings() != others
         if moved or self.train_settings() != train:
@@ -181,6 +180,12 @@ class RunFolder:
             places |= {"other_recordings": as_json(others)}
             write_json(self.settings_file, settings | places)
         return True
+
+    def has_recordings(self, others: OtherRecordings) -> bool:
+        """Returns whether the run has these other recordings, wherever they lie."""
+        # Runs of version 0.1 had none.
+        saved = read_json(self.settings_file).get("other_digest", _digest(_NONE))
+        return saved == _digest(others)
 
     def _setting(self, name: str, kind: type):
         settings = read_json(self.settings_file)

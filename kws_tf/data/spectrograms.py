@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf.audio import folders, reader
+from kws_tf.checks import check_there
 from kws_tf.data.records import HOP_MS, to_uint8
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
@@ -120,10 +121,9 @@ def load(
 
 def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
     """Returns the recordings in folders, to any depth; a KwsError if a place has none."""
+    check_there(places)
     found = []
     for place in map(Path, places):
-        if not place.exists():
-            raise KwsError(f"{place} does not exist; give folders of recordings")
         within = [place] if place.is_file() else folders.visible_files(place)
         chosen = [path for path in within if path.suffix.lower() in reader.EXTENSIONS]
         if not chosen:

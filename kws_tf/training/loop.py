@@ -68,7 +68,7 @@ def train(
                     front_end = pipeline.fit_normalisation(partitions["training"], front_end)
                 other = open_run(settings.pretraining_run) if settings.pretraining_run else None
                 if other:
-                    pretraining.check(other, settings, data, augmentation, front_end)
+                    pretraining.check(other, settings, data, augmentation, front_end, others)
                 run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
             teachers = distillation.open_teachers(settings, run)
