@@ -71,12 +71,13 @@ def train(
                     pretraining.check(other, settings, data, augmentation, front_end, others)
                 run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
-            teachers = distillation.open_teachers(settings, run)
+            phases = _unfinished(settings, history)  # none, if pretraining taken over is all
+            teachers = distillation.open_teachers(settings, run) if phases else []
             partitions = {
                 name: overheard.examples_without_keywords(examples, teachers)
                 for name, examples in partitions.items()
             }
-            for phase in _unfinished(settings, history):
+            for phase in phases:
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     return run
