@@ -182,7 +182,7 @@ def test_partitions_share_no_speaker(tmp_path):
 
 
 def test_recordings_of_a_year_are_not_one_speakers():
-    days = {spectrograms._partition(Path(f"2026-11-{day:02}.wav")) for day in range(1, 31)}
+    days = {spectrograms.partition_of(Path(f"2026-11-{day:02}.wav")) for day in range(1, 31)}
     assert days == {"training", "validation"}
 
 
