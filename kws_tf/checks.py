@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from kws_tf.errors import KwsError
@@ -47,6 +48,13 @@ def shown(value) -> str:
     """Returns a value for an error: in one line, and of a long one the beginning."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_there(places: Iterable[Path | str]) -> None:
+    """Refuses recordings, folders or files, that do not exist."""
+    for place in map(Path, places):
+        if not place.exists():
+            raise KwsError(f"{place} does not exist; give folders of recordings")
 
 
 def check_targets(*files: Path | None) -> None:

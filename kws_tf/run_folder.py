@@ -156,8 +156,8 @@ class RunFolder:
     ) -> bool:
         """Returns whether the run has these settings; one that it did not save has its default.
 
-        A data folder that has moved is recognised by the names and sizes of its files, other runs
-        by their names, and their new places noted.
+        A data folder or other recordings that have moved are recognised by the names and sizes of
+        their files, other runs by their names, and their new places noted.
         """
         saved = (by_name(self.train_settings()), self.data_settings(), self.augmentation())
         if saved != (by_name(train), data, augmentation):
@@ -172,13 +172,20 @@ class RunFolder:
                 )
         if self.data_dir() != Path(source) and settings.get("data_digest") != folder_digest(source):
             return False
-        # Runs of version 0.1 had none.
-        if settings.get("other_digest", _digest(_NONE)) != _digest(others):
+        if not self.has_recordings(others):
             return False
-        if self.data_dir() != Path(source) or self.train_settings() != train:
+        moved = self.data_dir() != Path(source) or self.other_recordings() != others
+        if moved or self.train_settings() != train:
             places = {"data_dir": str(source), "train": as_json(train)}
+            places |= {"other_recordings": as_json(others)}
             write_json(self.settings_file, settings | places)
         return True
+
+    def has_recordings(self, others: OtherRecordings) -> bool:
+        """Returns whether the run has these other recordings, wherever they lie."""
+        # Runs of version 0.1 had none.
+        saved = read_json(self.settings_file).get("other_digest", _digest(_NONE))
+        return saved == _digest(others)
 
     def _setting(self, name: str, kind: type):
         settings = read_json(self.settings_file)
@@ -214,8 +221,10 @@ class RunFolder:
 
     def other_recordings(self) -> OtherRecordings:
         """Returns the recordings without keywords that it was trained with, if there were any."""
-        saved = read_json(self.settings_file).get("other_recordings", {})
-        return from_json(OtherRecordings, saved)
+        saved = read_json(self.settings_file)
+        if isinstance(saved, dict) and "other_recordings" not in saved:  # as of version 0.1
+            return _NONE
+        return self._section("other_recordings", OtherRecordings)
 
     def front_end(self) -> FrontEnd:
         """Returns the front end with its normalisation."""

@@ -11,6 +11,7 @@ import functools
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FRONT_ENDS
@@ -170,6 +171,11 @@ class OtherRecordings:
     negatives: tuple[str, ...] = ()  # running speech, music: unknown
     noise: tuple[str, ...] = ()  # what is no speech: silence
     alarms: tuple[str, ...] = ()  # what a model took for a keyword: unknown, and drawn often
+
+    def resolved(self) -> "OtherRecordings":
+        """Returns the same places, from whichever folder they are looked for."""
+        kinds = dataclasses.asdict(self).items()
+        return OtherRecordings(**{k: tuple(str(Path(p).resolve()) for p in v) for k, v in kinds})
 
 
 @dataclass(frozen=True)

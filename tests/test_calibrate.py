@@ -338,6 +338,13 @@ def test_only_the_trigger_of_the_manifest_changes(world, tmp_path, capsys):
     assert first == ((run / "model.json").read_bytes(), target.read_text())
 
 
+@pytest.mark.parametrize("option", [("--background", "others"), ("--snr-db", 5, 10), ("--seed", 1)])
+def test_what_would_be_ignored_is_refused(world, monkeypatch, capsys, option):
+    monkeypatch.chdir(world)
+    assert run_main(SCRIPT, "run", *option) == 2
+    assert f"{option[0]} is of streams that are made of --negatives" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

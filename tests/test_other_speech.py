@@ -1,6 +1,7 @@
 """What joins the examples of a batch: windows of other recordings, keywords cut in half."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,8 +80,15 @@ def test_a_window_has_speech_to_its_ends_whatever_speed_and_shift():
 
 def test_recordings_shorter_than_a_window_are_refused():
     source = dataclasses.replace(examples(), others={"negatives": recordings(100, frames=90)})
-    with pytest.raises(KwsError, match=r"0\.9 s of negatives"):
+    with pytest.raises(KwsError, match=r"^there are 0\.9 s of negatives"):
         other_speech.batches(source, LEVELS, DATA, OFF, 8, 0)
+
+
+def test_speech_too_short_to_put_words_into_is_refused():
+    source = dataclasses.replace(examples(), others={"negatives": recordings(100, frames=90)})
+    settings = dataclasses.replace(OFF, context_share=1.0)
+    with pytest.raises(KwsError, match=r"^there are 0\.9 s of negatives"):
+        pipeline.training_batches(source, LEVELS, DATA, settings, 8, 0)
 
 
 def test_cut_words_are_unknown_and_little_is_left():
@@ -171,6 +179,11 @@ def test_partitions_share_no_speaker(tmp_path):
     assert min(numbers) > 4
     assert {number % 2 for number in numbers} == {0}
     assert len(levels) == 2
+
+
+def test_recordings_of_a_year_are_not_one_speakers():
+    days = {spectrograms.partition_of(Path(f"2026-11-{day:02}.wav")) for day in range(1, 31)}
+    assert days == {"training", "validation"}
 
 
 @pytest.mark.parametrize(

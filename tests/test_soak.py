@@ -101,6 +101,14 @@ def test_files_by_themselves_and_several_folders(world):
     assert list(found.paths) == ["one.wav", "deep/er/three.ogg", "deep/two.flac"]
 
 
+def test_recordings_of_the_same_name_are_all_heard(world, tmp_path):
+    for part in ("a", "b"):
+        (tmp_path / part / "speech").mkdir(parents=True)
+        shutil.copy(world / "others" / "one.wav", tmp_path / part / "speech" / "1.wav")
+    places = [tmp_path / "a" / "speech", tmp_path / "b" / "speech", tmp_path / "a" / "speech"]
+    assert list(recordings.find(places).paths) == ["speech/1.wav", "b/speech/1.wav"]
+
+
 def test_transcripts_leave_out_and_say_so(world, call, tmp_path):
     target = tmp_path / "a.json"
     arguments = ("--negatives", world / "others", "--transcripts", world / "texts.tsv")

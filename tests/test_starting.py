@@ -18,6 +18,7 @@ from kws_tf.frontend.config import front_end as named_front_end
 from kws_tf.models import spotter
 from kws_tf.models.building import build_model
 from kws_tf.run_folder import RunFolder
+from kws_tf.settings import OtherRecordings
 from kws_tf.training import loop, pretraining, starting, step
 from kws_tf.training.callbacks import EpochRecord
 
@@ -155,6 +156,13 @@ def test_another_pretraining_is_not_taken_over(copy, tones, tmp_path, changes, m
         write_json(copy.history_file, copy.history()[:1])
     with pytest.raises(KwsError, match=rf"the pretraining of .* {message}; repeat"):
         pretraining.check(copy, settings, data, AUGMENTATION, front_end)
+
+
+def test_pretraining_with_other_negatives_is_not_taken_over(copy, tones):
+    settings = dataclasses.replace(TRAIN, pretraining_run=str(copy.path))
+    others = OtherRecordings((str(tones),))
+    with pytest.raises(KwsError, match="has another negatives or noise"):
+        pretraining.check(copy, settings, DATA, AUGMENTATION, copy.front_end(), others)
 
 
 def test_a_refused_pretraining_leaves_no_files(copy, tones, tmp_path):

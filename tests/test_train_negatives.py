@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -67,8 +68,11 @@ def test_other_negatives_are_another_run(run, tones, speech, tmp_path, monkeypat
     with pytest.raises(KwsError, match="holds a run with other settings"):
         train(run.path, tones)
     moved = tmp_path / "moved"
-    moved.symlink_to(speech)
-    train(run.path, tones, moved)  # recognised wherever they lie
+    shutil.copytree(speech, moved)
+    monkeypatch.chdir(tmp_path)
+    train(run.path, tones, "moved")  # recognised wherever they lie, and found from anywhere
+    assert run.other_recordings() == OtherRecordings((str(moved),))
+    train(run.path, tones, speech)
     (tmp_path / "more").mkdir()
     soundfile.write(tmp_path / "more" / "a.wav", np.zeros(16_000), 16_000)
     with pytest.raises(KwsError, match="holds a run with other settings"):
@@ -96,6 +100,15 @@ def test_missing_negatives_are_noticed(tones, tmp_path):
     with pytest.raises(KwsError, match=r"nowhere.* does not exist"):
         train(tmp_path / "run", tones, tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()
+
+
+def test_negatives_of_one_partition_alone_are_refused(tones, speech, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    others = OtherRecordings((str(next(speech.iterdir())),))
+    front_end = loop.named_front_end(DATA.front_end, DATA.window_ms)
+    with pytest.raises(KwsError, match="none of the recordings of negatives is for"):
+        for partition in ("training", "validation"):
+            sources.load(tones, partition, front_end, DATA, others)
 
 
 def test_alarms_are_learned_whole(tones, speech, tmp_path, monkeypatch):

@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def _listen_to_folders(options, model, intervals: list[float]) -> tuple[dict, str]:
-    from kws_tf.listening import tuning_streams
+    from kws_tf.listening import soak, tuning_streams
 
     places = tuning_streams.Places(
         options.negatives,
         options.positives,
         options.background,
-        tuple(options.snr_db),
+        tuple(options.snr_db or soak.SNR_DB),
         options.transcripts,
         options.seed,
         options.mix_down,
@@ -62,7 +62,7 @@ def _listen_to_run(options, model, intervals: list[float]) -> tuple[dict, str]:
     from kws_tf.training import validation
 
     streams = validation.of_run(open_run(options.model))
-    return {ms: streams.tuning(model, ms) for ms in intervals}, streams.text
+    return {ms: streams.tuning(model, ms) for ms in sorted(set(intervals))}, streams.text
 
 
 def _parser():
@@ -94,9 +94,9 @@ def _parser():
         "--snr-db",
         type=float,
         nargs=2,
-        default=[10.0, 20.0],
         metavar=("LOW", "HIGH"),
-        help="active level of these words over that of the background, drawn for each",
+        help="active level of these words over that of the background, drawn for each (default: "
+        "10 20)",
     )
     parser.add_argument(
         "--transcripts",
@@ -131,6 +131,13 @@ def _check(options) -> None:
         )
     if options.seed < 0:
         raise KwsError("--seed is counted from 0; give 0 or more")
-    if not all(map(math.isfinite, options.snr_db)):
+    given = ("background", "snr_db", "transcripts", "seed", "mix_down")
+    given = [name for name in given if getattr(options, name)]
+    if not options.negatives and given:
+        raise KwsError(
+            f"--{given[0].replace('_', '-')} is of streams that are made of --negatives and "
+            "--positives; give those as well, or leave it out"
+        )
+    if options.snr_db and not all(map(math.isfinite, options.snr_db)):
         raise KwsError("--snr-db takes two finite numbers; give some, such as 10 20")
     check_targets(options.json)

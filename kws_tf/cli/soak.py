@@ -48,10 +48,7 @@ def main() -> None:
     if options.json:
         write_json(options.json, result.to_json())
     if is_run:
-        # Where the recordings are, for the report's players; a run knows its data's places.
-        places = {"places": [str(path.resolve()) for path in options.negatives]}
-        kept = result.to_json() | places | {"mix_down": options.mix_down}
-        write_json(RunFolder(options.model).soak_file, kept)
+        result.save(RunFolder(options.model).soak_file, options.negatives, options.mix_down)
     if options.plot:
         curve_plot.save(result.curve, options.plot, model.path.stem)
     if options.save_alarms:

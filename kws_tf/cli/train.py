@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from kws_tf import presets
+from kws_tf.checks import check_there
 from kws_tf.cli import command
 from kws_tf.labels import KEYWORDS
 from kws_tf.settings import (
@@ -62,6 +63,7 @@ def main() -> None:
     values = {settings_class: given(settings_class, options) for settings_class in CLASSES}
     # Bad values before all work.
     train, data, _ = (settings_class(**some) for settings_class, some in values.items())
+    check_there((*options.negatives, *options.noise, *options.harden))
     if data.words != KEYWORDS and "window_ms" not in values[DataSettings]:
         from kws_tf.synthesis.words import fitting_window
 
@@ -105,7 +107,7 @@ def _text(values: dict) -> str:
 
 
 def print_summary(run) -> None:
-    """Prints the best epoch of each phase, by validation accuracy."""
+    """Prints the best epoch of each phase, which is the one that was kept."""
     from kws_tf.run_folder import quality
 
     history = run.history()

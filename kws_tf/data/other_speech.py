@@ -40,6 +40,7 @@ class Augmenter:
         # As much more at each end as a change of speed and a shift may take.
         shift = settings.shift_ms / self._stored.hop_ms
         self._margin = math.ceil(settings.speed * (self._frames / 2 + shift) + shift) + 1
+        self._length = self._frames + 2 * self._margin
 
     def windows(
         self, recordings: Spectrograms, number: int, seed: tf.Tensor, even: float = _EVEN
@@ -48,19 +49,22 @@ class Augmenter:
 
         Windows as ``even`` as those of a pause are left out, for they are silence.
         """
-        seeds = _split(seed, 2)
-        length = self._frames + 2 * self._margin
+        seeds, length = _split(seed, 2), self._length
         last = len(recordings.frames) - length
-        if last < 0:
-            held, least = (n * self._stored.hop_ms / 1000 for n in (len(recordings.frames), length))
-            raise KwsError(
-                f"there are {held:.1f} s of negatives, noise or alarms for training, and a window "
-                f"takes {least:.1f} s; give more"
-            )
         starts = _uniform([number, _TRIES], seeds[0], 0, last + 1, tf.int64)
         drawn = tf.numpy_function(lambda s: recordings.drawn(s, length, even), [starts], tf.uint8)
         drawn = tf.ensure_shape(drawn, [number, length, self._stored.bands])
         return self(drawn, seeds[1], self._margin)
+
+    def check(self, recordings: Spectrograms, kind: str) -> None:
+        """Refuses recordings shorter than a window; outside of traced code, which alters errors."""
+        numbers = len(recordings.frames), self._length
+        if numbers[0] < numbers[1]:
+            held, least = (number * self._stored.hop_ms / 1000 for number in numbers)
+            raise KwsError(
+                f"there are {held:.1f} s of {kind} for training, and a window takes {least:.1f} s; "
+                "give more"
+            )
 
     def __call__(self, spectrograms: tf.Tensor, seed: tf.Tensor, margin: int = 0) -> tf.Tensor:
         """Augments uint8 [number, frames, bands], with a ``margin`` of frames at each end."""
@@ -130,6 +134,8 @@ def batches(
     if not labels:
         return None
     draw = Augmenter(examples, front_end, augmentation)
+    for kind in windows:
+        draw.check(examples.others[kind], kind)
     keywords = (
         tf.constant(examples.spectrograms(examples.keyword_positions, front_end)) if cut else None
     )

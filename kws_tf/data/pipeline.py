@@ -200,6 +200,8 @@ def _augmented_features(
     make_log_mel = _log_mel_maker(examples, front_end, augmentation)
     speech = examples.others.get("negatives") if augmentation.context_share else None
     augmenter = other_speech.Augmenter(examples, front_end, augmentation) if speech else None
+    if speech:
+        augmenter.check(speech, "negatives")
 
     def features(number, step, position, noise_position, label, silence):
         batch_seed = tf.stack([tf.constant(seed, tf.int64) + 1, number * _MANY + step])

@@ -59,8 +59,10 @@ class Examples:
             step = front_end.log_mel.frame_step_in(self.log_mel)
             taken = self.some_noise[:, ::step][:, : front_end.frames]
             return mel_power(records.from_uint8(taken, self.log_mel), self.log_mel)
-        samples = self.some_noise.astype(np.float32) / 32768.0
-        return mel_power(log_mel(samples, front_end.log_mel), front_end.log_mel)
+        # In parts, as spectra take many times the memory of samples.
+        parts = (self.some_noise[i : i + _BATCH] for i in range(0, len(self.some_noise), _BATCH))
+        found = [log_mel(part / np.float32(32768), front_end.log_mel) for part in parts]
+        return mel_power(tf.concat(found, 0), front_end.log_mel)
 
     def spectrograms(self, positions: np.ndarray, front_end: FrontEnd) -> np.ndarray:
         """Returns examples as records have them, uint8 [positions, frames, bands]."""
@@ -124,6 +126,13 @@ def load(
         for kind, places in as_json(others).items()
         if places and (partition == "training" or kind != "alarms")
     }
+    for kind, some in found.items():
+        # Without noise to validate with there is still speech.
+        if not some.recordings and (partition == "training" or kind == "negatives"):
+            raise KwsError(
+                f"none of the recordings of {kind} is for {partition}: names decide it, and there "
+                "are too few; give more, or cut long ones into several files"
+            )
     return replace(examples, others=found)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_tf.audio import folders, reader
+from kws_tf.checks import check_there
 from kws_tf.data.records import HOP_MS, to_uint8
 from kws_tf.errors import KwsError
 from kws_tf.frontend.config import LogMel
@@ -22,7 +23,8 @@ from kws_tf.progress import progress
 
 VALIDATION_SHARE = 0.25
 """Of the recordings, or of LibriSpeech's speakers."""
-_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")
+_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")
+"""Speaker, chapter, utterance. Dates are of another form: all of a year would be one speaker's."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def load(
 ) -> Spectrograms:
     """Loads the recordings of folders: those for ``training``, for ``validation``, or all.
 
+    Of several channels the mean is taken.
+
     Args:
         places: Folders, searched to any depth, or files.
         partition: A recording's name decides it, and that of its speaker in LibriSpeech; ``None``
@@ -117,10 +121,9 @@ def load(
 
 def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
     """Returns the recordings in folders, to any depth; a KwsError if a place has none."""
+    check_there(places)
     found = []
     for place in map(Path, places):
-        if not place.exists():
-            raise KwsError(f"{place} does not exist; give folders of recordings")
         within = [place] if place.is_file() else folders.visible_files(place)
         chosen = [path for path in within if path.suffix.lower() in reader.EXTENSIONS]
         if not chosen:
@@ -131,8 +134,9 @@ def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
 
 def partition_of(path: Path) -> str:
     """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech."""
-    known = _LIBRISPEECH.match(path.name)
-    name = known[1] if known else folders.stem(path.name)
+    name = folders.stem(path.name)
+    if known := _LIBRISPEECH.fullmatch(name):
+        name = known[1]
     share = int(hashlib.sha1(os.fsencode(name)).hexdigest()[:8], 16) / 2**32
     return "validation" if share < VALIDATION_SHARE else "training"
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from kws_tf.data.locate import test_set_beside
 from kws_tf.errors import KwsError
-from kws_tf.files import write_json
 from kws_tf.listening import soak, tuning_streams
 from kws_tf.listening.calibrate import calibrate
 from kws_tf.listening.soak_result import Soak
@@ -27,15 +26,18 @@ class Listened:
         """Returns the lines to print."""
         trigger, negatives = self.result.details["trigger"], self.result.negatives
         positives = self.result.positives
-        found = len(positives.judged.found)
         hours = f"{60 * negatives.hours:.0f} minutes of other sentences"
         lines = [
             f"listening, threshold {trigger['threshold']:.2f}, mean of "
             f"{trigger['smoothing_decisions']} decisions:",
             f"false alarms an hour {negatives.rate}, in {hours}",
-            f"words found in a stream {found:,} of {positives.words:,} "
-            f"({100 * found / positives.words:.1f} %)",
         ]
+        if positives:  # there is no test set of words that cannot be spoken
+            found = len(positives.judged.found)
+            lines.append(
+                f"words found in a stream {found:,} of {positives.words:,} "
+                f"({100 * found / positives.words:.1f} %)"
+            )
         return "\n".join([*lines, *filter(None, [self.problem])])
 
 
@@ -58,5 +60,5 @@ def calibrate_and_listen(run: RunFolder, speech: Path) -> Listened:
         problem = f"the trigger stays as it was: {error}"
     plan = soak.Plan([speech / "testing"], test_set_beside(run.data_dir()))
     result = soak.measure(models.load(run.model_file), plan)
-    write_json(run.soak_file, result.to_json())
+    result.save(run.soak_file, plan.negatives)
     return Listened(result, problem)

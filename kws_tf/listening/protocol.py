@@ -1,9 +1,10 @@
-"""Which detections are right: the protocol of MLPerf Tiny's streaming wake word.
+"""Which detections are right: the protocol of MLPerf Tiny's streaming wake word, and stricter.
 
 A detection of a word from the word's beginning to one second after its end is right, once a word.
 Any other detection is a false alarm: of another word, at another time, or a second one of the same
 word. A word without a right detection is missed. (MLCommons, MLPerf Tiny v1.3, streaming wake
-word, https://github.com/mlcommons/tiny.)
+word, https://github.com/mlcommons/tiny.) There a second detection of a word does not count, and
+false alarms within a second of one count as that one; here each that the trigger lets through does.
 """
 
 from collections import Counter

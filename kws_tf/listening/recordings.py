@@ -16,7 +16,7 @@ _UNKNOWN_FRAMES = 2**40  # no file is as long; encoders state more that write to
 class Recordings:
     """Recordings to listen to, and what was left out."""
 
-    paths: dict[str, Path]  # by name: folder and path in it
+    paths: dict[str, Path]  # by name: folder and path in it, no two alike
     left_out: dict[str, str] = field(default_factory=dict)  # by name: the words in question
     left_out_seconds: float = 0.0
     without_text: int = 0  # recordings that the transcripts do not have
@@ -61,8 +61,11 @@ def find(places: Sequence[Path], holding: Mapping[str, str] | None = None, texts
         KwsError: A place does not exist, or nothing is left to listen to.
     """
     paths, left_out = {}, {}
+    named: dict[str, Path] = {}
     for place in map(Path, places):
         for name, path in _in_place(place):
+            name = _unlike(name, path, named)
+            named[name] = path.resolve()
             words = (holding or {}).get(folders.stem(path.name))
             (paths if words is None else left_out)[name] = path if words is None else words, path
     if not paths:
@@ -80,6 +83,15 @@ def find(places: Sequence[Path], holding: Mapping[str, str] | None = None, texts
     seconds = sum(stated_seconds(path) for _, path in left_out.values())
     words = {name: words for name, (words, _) in left_out.items()}
     return Recordings(kept, words, seconds, len(missing))
+
+
+def _unlike(name: str, path: Path, named: Mapping[str, Path]) -> str:
+    """Returns a name that no other recording has: with more of the folders above, if need be."""
+    path, count = path.resolve(), name.count("/") + 1
+    while named.get(name, path) != path:
+        count += 1
+        name = "/".join(path.parts[-count:])
+    return name
 
 
 def _in_place(place: Path) -> list[tuple[str, Path]]:

@@ -1,11 +1,13 @@
 """What a model left listening did: tables and JSON."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kws_tf.files import write_json
 from kws_tf.listening.curve import Curve
 from kws_tf.listening.ears import RUNTIMES
 from kws_tf.listening.protocol import Judged
@@ -174,6 +176,11 @@ class Soak:
         parts = {"negatives": self.negatives, "positives": self.positives}
         found = {name: part.to_json() for name, part in parts.items() if part}
         return self.details | found | {"curve": self.curve.to_json()}
+
+    def save(self, file: Path, places: Sequence[Path], mix_down: bool = False) -> None:
+        """Writes a run's ``soak.json``: with where the negatives are, for the report's players."""
+        where = {"places": [str(Path(place).resolve()) for place in places], "mix_down": mix_down}
+        write_json(file, self.to_json() | where)
 
     def text(self) -> str:
         """Returns the tables to print."""

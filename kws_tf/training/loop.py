@@ -52,6 +52,7 @@ def train(
     """
     _check(settings)
     run, source = RunFolder(Path(run_dir)), Path(data_dir).resolve()
+    others = others.resolved()
     with run.exclusive():
         history = _history_to_resume(run, settings, data, augmentation, source, others)
         if _unfinished(settings, history):
@@ -67,15 +68,16 @@ def train(
                     front_end = pipeline.fit_normalisation(partitions["training"], front_end)
                 other = open_run(settings.pretraining_run) if settings.pretraining_run else None
                 if other:
-                    pretraining.check(other, settings, data, augmentation, front_end)
+                    pretraining.check(other, settings, data, augmentation, front_end, others)
                 run.start(settings, data, augmentation, source, front_end, others)
                 history = pretraining.take_over(other, run) if other else []
-            teachers = distillation.open_teachers(settings, run)
+            phases = _unfinished(settings, history)  # none, if pretraining taken over is all
+            teachers = distillation.open_teachers(settings, run) if phases else []
             partitions = {
                 name: overheard.examples_without_keywords(examples, teachers)
                 for name, examples in partitions.items()
             }
-            for phase in _unfinished(settings, history):
+            for phase in phases:
                 _fit_phase(run, phase, partitions, history, verbose)
         shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     return run

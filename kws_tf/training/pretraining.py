@@ -6,8 +6,9 @@ from kws_tf.errors import KwsError
 from kws_tf.files import write_json
 from kws_tf.frontend.config import FrontEnd
 from kws_tf.run_folder import RunFolder, by_name
-from kws_tf.settings import Augmentation, DataSettings, TrainSettings
+from kws_tf.settings import Augmentation, DataSettings, OtherRecordings, TrainSettings
 
+_NONE = OtherRecordings()
 SETTINGS = (
     "network",
     "hidden",
@@ -32,6 +33,7 @@ def check(
     data: DataSettings,
     augmentation: Augmentation,
     front_end: FrontEnd,
+    others: OtherRecordings = _NONE,
 ) -> None:
     """Refuses another run whose pretraining is not finished, or not that of these settings."""
     # A published run has the names of other runs, without their places.
@@ -43,6 +45,7 @@ def check(
         ("front end", front_end, other.front_end()),
     ):
         differ += [name] if value != in_other else []
+    differ += [] if other.has_recordings(others) else ["negatives or noise"]
     if differ or not settings.float_epochs or len(_rows(other)) < settings.float_epochs:
         what = f"has another {', '.join(differ)}" if differ else "is not finished"
         raise KwsError(

@@ -50,6 +50,9 @@ class ValidationStreams:
         examples: The validation partition, with its negatives.
         front_end: With normalisation constants.
         words: Examples in each of the two streams, or all there are.
+
+    Raises:
+        KwsError: If there are fewer than two keywords, or the negatives are silent.
     """
 
     def __init__(self, examples: Examples, front_end: FrontEnd, words: int = WORDS):
@@ -68,6 +71,11 @@ class ValidationStreams:
         power = [mel_power(records.from_uint8(p, self._stored), self._stored) for p in pieces]
         speech = background.of_mel_power([p.numpy() for p in power if np.any(p)], seed=0)
         order = np.random.default_rng(0).permutation(examples.keyword_positions)
+        if len(order) < 2:
+            raise KwsError(
+                "there is one validation example of the keywords, and two streams need two; give "
+                "more recordings, or train without negatives"
+            )
         halves = order[::2][:words], order[1::2][:words]
         quiet = self._words(examples, halves[0], 0)
         self._positives = [quiet, self._words(examples, halves[1], 1, SNR_DB, speech)]
