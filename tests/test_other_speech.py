@@ -148,14 +148,23 @@ def test_spectrograms_are_those_of_the_whole_recording_and_computed_once(tmp_pat
     folder = tmp_path / "speech" / "deep"
     folder.mkdir(parents=True)
     soundfile.write(folder / "a.wav", samples, 16_000, "FLOAT")
-    found = spectrograms.load([tmp_path / "speech"], None, LogMel(), tmp_path / "cache")
+    partition = spectrograms.partition_of(folder / "a.wav")
+    found = spectrograms.load([tmp_path / "speech"], partition, LogMel(), tmp_path / "cache")
     expected = to_uint8(log_mel(samples, STORED), STORED).numpy()
     np.testing.assert_array_equal(found.frames, expected)
     assert found.recordings == 1
     assert found.hours == pytest.approx(len(expected) / 360_000)
     monkeypatch.setattr(spectrograms, "_write", None)
-    again = spectrograms.load([tmp_path / "speech"], None, LogMel(), tmp_path / "cache")
+    again = spectrograms.load([tmp_path / "speech"], partition, LogMel(), tmp_path / "cache")
     np.testing.assert_array_equal(again.frames, expected)
+
+
+def test_an_alarm_is_in_the_partition_of_its_recording():
+    for number in range(20):
+        cut = Path(f"0001_lights on_0.912_{number}-7-0001_12.34s.wav")
+        assert spectrograms.partition_of(cut) == spectrograms.partition_of(
+            Path(f"{number}-1-0.ogg")
+        )
 
 
 def test_partitions_share_no_speaker(tmp_path):
@@ -198,7 +207,7 @@ def test_bad_folders_are_refused(tmp_path, make, message):
     place = tmp_path / "speech"
     make(place)
     with pytest.raises(KwsError, match=message):
-        spectrograms.load([place], None, LogMel(), tmp_path / "cache")
+        spectrograms.load([place], "training", LogMel(), tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.u8"))
 
 

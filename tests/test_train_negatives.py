@@ -111,10 +111,14 @@ def test_negatives_of_one_partition_alone_are_refused(tones, speech, tmp_path, m
             sources.load(tones, partition, front_end, DATA, others)
 
 
-def test_alarms_are_learned_whole(tones, speech, tmp_path, monkeypatch):
+def test_alarms_of_validation_recordings_are_not_learned(
+    tones, speech, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(sources, "ROOT", tmp_path)
     others = OtherRecordings(alarms=(str(speech),))
     front_end = loop.named_front_end(DATA.front_end, DATA.window_ms)
-    found = sources.load(tones, "training", front_end, DATA, others).others
-    assert found["alarms"].recordings == 16
+    found = sources.load(tones, "training", front_end, DATA, others).others["alarms"]
+    assert 0 < found.recordings < 16
+    left_out = 16 - found.recordings
+    assert f"{left_out} of 16 alarms are of validation recordings" in capsys.readouterr().err
     assert not sources.load(tones, "validation", front_end, DATA, others).others

@@ -16,7 +16,7 @@ from kws_tf.errors import KwsError
 from kws_tf.frontend.config import FrontEnd, LogMel
 from kws_tf.frontend.features import log_mel, log_power, mel_power
 from kws_tf.labels import UNKNOWN, check_spelling, class_names
-from kws_tf.progress import progress
+from kws_tf.progress import note, progress
 from kws_tf.settings import DataSettings, OtherRecordings, as_json
 
 ROOT = Path("data")
@@ -120,9 +120,7 @@ def load(
             "add some, or give --unknown-share 0"
         )
     found = {
-        kind: spectrograms.load(
-            places, None if kind == "alarms" else partition, front_end.log_mel, ROOT
-        )
+        kind: spectrograms.load(places, partition, front_end.log_mel, ROOT)
         for kind, places in as_json(others).items()
         if places and (partition == "training" or kind != "alarms")
     }
@@ -133,6 +131,12 @@ def load(
                 f"none of the recordings of {kind} is for {partition}: names decide it, and there "
                 "are too few; give more, or cut long ones into several files"
             )
+    if "alarms" in found and (kept := len(spectrograms.files_in(others.alarms))) > (
+        some := found["alarms"].recordings
+    ):
+        note(
+            f"{kept - some:,} of {kept:,} alarms are of validation recordings and not learned from"
+        )
     return replace(examples, others=found)
 
 

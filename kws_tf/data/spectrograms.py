@@ -23,6 +23,7 @@ from kws_tf.progress import progress
 
 VALIDATION_SHARE = 0.25
 """Of the recordings, or of LibriSpeech's speakers."""
+_ALARM = re.compile(r"\d{4,}_.+_\d\.\d{3}_(.+)_\d+\.\d{2}s")
 _LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")
 """Speaker, chapter, utterance. Dates are of another form: all of a year would be one speaker's."""
 
@@ -87,23 +88,22 @@ class Spectrograms:
 
 
 def load(
-    places: Sequence[str | os.PathLike], partition: str | None, log_mel: LogMel, cache: Path
+    places: Sequence[str | os.PathLike], partition: str, log_mel: LogMel, cache: Path
 ) -> Spectrograms:
-    """Loads the recordings of folders: those for ``training``, for ``validation``, or all.
+    """Loads the recordings of folders: those for ``training``, or for ``validation``.
 
     Of several channels the mean is taken.
 
     Args:
         places: Folders, searched to any depth, or files.
-        partition: A recording's name decides it, and that of its speaker in LibriSpeech; ``None``
-            takes all of them.
+        partition: See ``partition_of``.
         log_mel: The front end; its hop does not count.
         cache: Folder in which spectrograms are kept.
 
     Raises:
         KwsError: If a place has no recordings, or one of them cannot be read.
     """
-    paths = [path for path in files_in(places) if partition in (None, partition_of(path))]
+    paths = [path for path in files_in(places) if partition_of(path) == partition]
     stored = log_mel.with_hop(HOP_MS)
     digest = hashlib.sha256(stored.fingerprint().encode())
     for path in paths:
@@ -112,7 +112,7 @@ def load(
     name = digest.hexdigest()[:16]
     file = Path(cache) / f"spectrograms-{name}.u8"
     if not file.exists():
-        _write(file, paths, stored, f"spectrograms of recordings, {partition or 'all'}")
+        _write(file, paths, stored, f"spectrograms of recordings, {partition}")
     size = file.stat().st_size // stored.bands
     shape = (size, stored.bands)
     frames = np.memmap(file, np.uint8, "r", shape=shape) if size else np.empty(shape, np.uint8)
@@ -133,8 +133,13 @@ def files_in(places: Sequence[str | os.PathLike]) -> list[Path]:
 
 
 def partition_of(path: Path) -> str:
-    """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech."""
+    """Returns the partition of a recording: by its name, or its speaker's in LibriSpeech.
+
+    An alarm that soak has cut out is in the partition of the recording that it is from.
+    """
     name = folders.stem(path.name)
+    if cut := _ALARM.fullmatch(name):
+        name = cut[1]
     if known := _LIBRISPEECH.fullmatch(name):
         name = known[1]
     share = int(hashlib.sha1(os.fsencode(name)).hexdigest()[:8], 16) / 2**32

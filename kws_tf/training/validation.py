@@ -35,8 +35,10 @@ hours."""
 WORDS = 400
 """Examples in each of the two streams while a model trains."""
 SNR_DB = (10.0, 20.0)
-_MOST_NEGATIVES, _PIECE = 360_000, 3_000
-"""Frames of 10 ms: of each kind that is listened to, and of what is brought to one level."""
+HOURS, _HOURS_TO_CALIBRATE = 1.0, 10.0
+"""Most of each kind of negatives that is listened to, while a model trains and after it."""
+_FRAMES_AN_HOUR, _PIECE = 360_000, 3_000
+"""Frames of 10 ms: in an hour, and in what is brought to one level."""
 _BATCH = 1024
 
 Stream = tuple[np.ndarray, tuple[Word, ...]]
@@ -55,16 +57,19 @@ class ValidationStreams:
         KwsError: If there are fewer than two keywords, or the negatives are silent.
     """
 
-    def __init__(self, examples: Examples, front_end: FrontEnd, words: int = WORDS):
+    def __init__(
+        self, examples: Examples, front_end: FrontEnd, words: int = WORDS, hours: float = HOURS
+    ):
         self._front_end, self._labels = front_end, class_names(examples.words)
         self._stored = front_end.log_mel.with_hop(records.HOP_MS)
         step = front_end.log_mel.frame_step_in(self._stored)
         recordings = examples.others["negatives"]
-        negatives = np.asarray(recordings.frames[:_MOST_NEGATIVES])
+        most = round(hours * _FRAMES_AN_HOUR)
+        negatives = np.asarray(recordings.frames[:most])
         self._negatives = []
         for one in (recordings, examples.others.get("noise")):
             if one is not None and len(one.frames) > step * front_end.frames:
-                frames = one.frames[:_MOST_NEGATIVES:step]
+                frames = one.frames[:most:step]
                 rows = self._features(records.from_uint8(frames, self._stored))
                 self._negatives.append((rows, tuple(self._spoken(one))))
         pieces = [negatives[i : i + _PIECE] for i in range(0, len(negatives), _PIECE)]
@@ -141,10 +146,14 @@ class ValidationStreams:
             / 3_600_000
         )
         low, high = SNR_DB
-        return (
+        text = (
             f"tuning streams: {words[0]:,} validation examples in quiet, {words[1]:,} in running "
             f"speech at {low:g} to {high:g} dB; {hours:.2f} h of validation negatives"
         )
+        excused = sum(len(words) for _, words in self._negatives) // len(self._labels)
+        if excused:
+            text += f", in which the teachers hear a keyword in {excused:,} windows"
+        return text
 
     def _heard(self, decide: Callable, stream: Stream, trigger: Trigger) -> Heard:
         rows, words = stream
@@ -166,7 +175,7 @@ def of_run(run: RunFolder) -> ValidationStreams:
     examples = sources.load(run.data_dir(), "validation", front_end, run.data_settings(), others)
     teachers = distillation.open_teachers(run.train_settings(), run)
     examples = overheard.examples_without_keywords(examples, teachers)
-    return ValidationStreams(examples, front_end, len(examples.keyword))
+    return ValidationStreams(examples, front_end, len(examples.keyword), _HOURS_TO_CALIBRATE)
 
 
 def _decider(model: keras.Model, front_end: FrontEnd, trigger: Trigger) -> Callable:
