@@ -8,7 +8,7 @@ from kws_tf.audio.reader import EXTENSIONS
 from kws_tf.errors import KwsError
 from kws_tf.progress import note
 
-_DOCUMENTS = (".md", ".txt")
+_DOCUMENTS = (".md", ".txt", ".tsv")
 _IMPORT = "run scripts/import_recordings.py on its data folder and use what that writes"
 
 
