@@ -44,7 +44,7 @@ def call(monkeypatch, capsys, tmp_path):
 def few(monkeypatch, tmp_path):
     """A handful of examples a word, of one unknown word, instead of hundreds of sixty."""
     monkeypatch.chdir(tmp_path)
-    brief = functools.partial(SynthesisSettings, noise_seconds=2.0, speech_minutes=(0.3, 0.1, 0.1))
+    brief = functools.partial(SynthesisSettings, noise_seconds=2.0, speech_minutes=(1.0, 0.1, 0.1))
     monkeypatch.setattr(locate, "SynthesisSettings", brief)
     monkeypatch.setattr(mix, "ENOUGH", 12)
     monkeypatch.setattr(mix, "LEAST", 6)

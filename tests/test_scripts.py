@@ -126,7 +126,7 @@ def test_help_shows_the_defaults_that_training_uses(helps):
             help_text = re.sub(r"-?\s+", "", entry.metadata["help"])
             assert (help_text in text) == bool(entry.metadata["group"]), entry.name
             shown += help_text in text
-    assert shown == 30
+    assert shown == 31
     assert "unknownexamplesperepoch,relativetokeywordexamples(default:0.1;presetfull:0.3;" in text
 
 
@@ -170,7 +170,7 @@ def test_a_log_file_has_a_line_per_epoch(trained):
     run, log = trained
     assert not set("\b\r\x1b") & set(log)
     lines = log.splitlines()
-    assert lines[0] == "preset untaught: edge_share 0.25"
+    assert lines[0] == "preset untaught: edge_share 0.25, cut_share 0.03, context_share 0.1"
     of_epochs = [line for line in lines if re.match(r"\w+ epoch ", line)]
     assert [line.split(":")[0] for line in of_epochs] == [
         "float epoch 1 of 1",

@@ -8,7 +8,8 @@ from kws_tf.audio.reader import EXTENSIONS
 from kws_tf.errors import KwsError
 from kws_tf.progress import note
 
-_DOCUMENTS = (".md", ".txt", ".tsv")
+DOCUMENTS = (".md", ".txt", ".tsv")
+"""What names of files end in that may lie among recordings without a word."""
 _IMPORT = "run scripts/import_recordings.py on its data folder and use what that writes"
 
 
@@ -58,7 +59,7 @@ def recordings(folder: Path, holds_folders: bool = False) -> list[Path]:
     found, others = {}, []
     for path in visible_files(folder, not holds_folders):
         extension = path.suffix.lower()
-        if extension not in (*EXTENSIONS, *_DOCUMENTS):
+        if extension not in (*EXTENSIONS, *DOCUMENTS):
             others.append(path)
         elif extension in EXTENSIONS and path.parent == folder:
             found[stem(path.name)] = path

@@ -102,7 +102,8 @@ def _in_place(place: Path) -> list[tuple[str, Path]]:
         raise KwsError(f"the folder {place} does not exist; give an existing one")
     files = list(folders.visible_files(place))
     found = [path for path in files if path.suffix.lower() in EXTENSIONS]
-    others = [path for path in files if path.suffix.lower() not in EXTENSIONS]
+    known = (*EXTENSIONS, *folders.DOCUMENTS)
+    others = [path for path in files if path.suffix.lower() not in known]
     if not found:
         raise KwsError(f"the folder {place} has no recordings; give one that has")
     if others:
