@@ -51,7 +51,7 @@ def world(tmp_path_factory):
         path = folder / "others" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, sound(seconds, rate, seed), rate)
-    (folder / "others" / "readme.txt").write_text("no recording")
+    (folder / "others" / "readme.pdf").write_text("no recording")
     (folder / "texts.tsv").write_text("one\tIT WAS\ntwo\tSIT DOWN THERE\nthree\tUPON\n")
     rng = np.random.default_rng(0)
     for label in LABELS[2:]:
@@ -116,7 +116,7 @@ def test_transcripts_leave_out_and_say_so(world, call, tmp_path):
     code, text, errors = call(*arguments, "--json", target)
     assert code == 0
     assert "2 of 3 recordings; 1 of 0.0 minutes left out, as they hold a keyword" in text
-    assert "files that are no recordings by their names (1, such as readme.txt)" in errors
+    assert "files that are no recordings by their names (1, such as readme.pdf)" in errors
     part = json.loads(target.read_text())["negatives"]
     assert part["left_out"] == {"others/deep/two.flac": "down"}
     assert part["left_out_seconds"] == 2.5
