@@ -166,7 +166,7 @@ def test_recordings_and_synthesised_speech(few, tmp_path, capsys):
     assert source.folder.name == "speech_commands"
     (negatives,) = source.negatives
     assert (negatives.name, negatives.parent.name) == ("training", "running_speech")
-    assert len(list(negatives.glob("*.wav"))) == 2
+    assert len(list(negatives.glob("*.wav"))) == 4
     assert folder_digest(audio) == before
 
     recorded = {file.path.stem for file in scan(audio)}

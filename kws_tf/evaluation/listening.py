@@ -51,12 +51,12 @@ def calibrate_and_listen(run: RunFolder, speech: Path) -> Listened:
     model = models.load(run.model_file)
     before, problem = model.manifest.trigger, ""
     places = tuning_streams.Places([speech / "validation"], run.data_dir())
-    tuning, _ = tuning_streams.listen(model, places, [before.decision_ms])
     log_mel = model.manifest.front_end.log_mel
     try:
+        tuning, _ = tuning_streams.listen(model, places, [before.decision_ms])
         chosen = calibrate(tuning, before, model.manifest.labels, log_mel, ALARMS_PER_HOUR)
         model.manifest.with_trigger(chosen.trigger).save(model.path)
-    except KwsError as error:  # it has learned too little
+    except KwsError as error:  # it has learned too little, or there are too few examples
         problem = f"the trigger stays as it was: {error}"
     plan = soak.Plan([speech / "testing"], test_set_beside(run.data_dir()))
     result = soak.measure(models.load(run.model_file), plan)

@@ -29,7 +29,8 @@ class PriorCrossentropy(keras.losses.Loss):
 
     def call(self, targets, logits):
         """Returns the loss of each example, float32 [batch]."""
-        logits = logits + tf.constant(np.log(self.surplus), logits.dtype)
+        logits = tf.convert_to_tensor(logits)
+        logits += tf.constant(np.log(self.surplus), logits.dtype)
         return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
 
     def get_config(self) -> dict:
